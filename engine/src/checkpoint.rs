@@ -1,0 +1,172 @@
+//! The commit: what is in the output, and how to go on from there.
+
+mod file;
+mod memory;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use async_trait::async_trait;
+use rangemap::RangeSet;
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Part, Record, Result, SinkState};
+
+pub use self::{
+    file::{FileStore, replace_file, sync_directory},
+    memory::MemoryStore,
+};
+
+/// The version of the checkpoint's form; another one is refused.
+pub const VERSION: u32 = 1;
+
+/// The commit rule in one value: *the tasks below [`next`](Done::next), and those in the ranges
+/// above it, have their record in the output that [`sink`](Self::sink) describes; no others do.*
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Checkpoint {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Which tasks have their record.
+    pub done: Done,
+    /// How the sink goes on.
+    pub sink: SinkState,
+    /// The figures over those records.
+    pub counters: Counters,
+    /// How the job ended, if it has: then there is nothing to go on with.
+    pub finished: Option<Finished>,
+}
+
+impl Checkpoint {
+    /// A checkpoint of a running job.
+    pub fn new(done: Done, sink: SinkState, counters: Counters) -> Self {
+        Self { version: VERSION, done, sink, counters, finished: None }
+    }
+}
+
+/// The end of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Finished {
+    /// Whether it was cancelled before its last task.
+    pub cancelled: bool,
+    /// The files of the output.
+    pub parts: Vec<Part>,
+}
+
+/// The set of tasks that have their record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    next: u64,
+    /// Above `next`; never more ranges than there are tasks under way or waiting.
+    above: RangeSet<u64>,
+}
+
+impl Done {
+    /// The first task without a record.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many tasks have their record.
+    pub fn count(&self) -> u64 {
+        self.next + self.above.iter().map(|range| range.end - range.start).sum::<u64>()
+    }
+
+    /// Whether this task has its record.
+    pub fn contains(&self, index: u64) -> bool {
+        index < self.next || self.above.contains(&index)
+    }
+
+    /// Adds a task; false if it was there before.
+    pub fn insert(&mut self, index: u64) -> bool {
+        if self.contains(index) {
+            return false;
+        }
+        if index != self.next {
+            self.above.insert(index..index + 1);
+            return true;
+        }
+        self.next += 1;
+        if let Some(range) = self.above.first().filter(|range| range.start == self.next).cloned() {
+            self.next = range.end;
+            self.above.remove(range);
+        }
+        true
+    }
+}
+
+/// The figures over the records written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Records with data.
+    pub ok: u64,
+    /// Records without, by code.
+    pub by_code: BTreeMap<Code, u64>,
+    /// Attempts made for them.
+    pub attempts: u64,
+    /// Credits charged for them.
+    pub credits: u64,
+    /// How long the job has run, over all its lives.
+    pub running: Duration,
+}
+
+impl Counters {
+    /// Records in all.
+    pub fn done(&self) -> u64 {
+        self.ok + self.errored()
+    }
+
+    /// Records without data.
+    pub fn errored(&self) -> u64 {
+        self.by_code.values().sum()
+    }
+
+    /// Counts a record in.
+    pub fn add(&mut self, record: &Record) {
+        match record.code() {
+            Some(code) => *self.by_code.entry(code).or_default() += 1,
+            None => self.ok += 1,
+        }
+        self.attempts += u64::from(record.attempts);
+        self.credits += record.credits;
+    }
+}
+
+/// Keeps the checkpoint of one job.
+///
+/// Two jobs must never share a store: an implementation that outlives the process has to lock.
+#[async_trait]
+pub trait CheckpointStore: fmt::Debug + Send + Sync {
+    /// The checkpoint saved last, if there is one.
+    async fn load(&self) -> Result<Option<Checkpoint>>;
+
+    /// Replaces the checkpoint: durably and in one step. A crash leaves the old one or the new one.
+    async fn save(&self, checkpoint: &Checkpoint) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn done_is_a_set(indices in prop::collection::vec(0_u64..60, 0..200)) {
+            let mut done = Done::default();
+            let mut model = std::collections::BTreeSet::new();
+            for index in indices {
+                prop_assert_eq!(done.insert(index), model.insert(index));
+                prop_assert_eq!(done.count(), model.len() as u64);
+                prop_assert!(!done.contains(done.next()));
+            }
+            for index in 0..60 {
+                prop_assert_eq!(done.contains(index), model.contains(&index));
+            }
+            let json = serde_json::to_string(&done).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Done>(&json).unwrap(), done);
+        }
+    }
+}

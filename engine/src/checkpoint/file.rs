@@ -1,0 +1,124 @@
+//! A checkpoint store in one file of a directory.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+
+use super::{Checkpoint, CheckpointStore, VERSION};
+use crate::{Error, Result};
+
+const CHECKPOINT: &str = "checkpoint.json";
+const LOCK: &str = "lock";
+
+/// Keeps the checkpoint in a directory of its own, through crashes and power cuts.
+///
+/// The directory is locked while the store is there (the lock dies with the process), so that no
+/// two processes run one job. A checkpoint replaces the one before by a rename, with file and
+/// directory synchronised.
+#[derive(Debug)]
+pub struct FileStore {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl FileStore {
+    /// Opens or makes the directory and locks it. [`Error::Locked`] if another process has it.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        fs::create_dir_all(&directory).map_err(Error::io("make", &directory))?;
+        let path = directory.join(LOCK);
+        let lock = File::create(&path).map_err(Error::io("make", &path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { directory, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", path)(source)),
+        }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for FileStore {
+    async fn load(&self) -> Result<Option<Checkpoint>> {
+        let path = self.directory.join(CHECKPOINT);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let damaged = |message: String| Error::damaged(path.display().to_string(), message);
+        let checkpoint: Checkpoint =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if checkpoint.version != VERSION {
+            let message = format!("version {} instead of {VERSION}", checkpoint.version);
+            return Err(damaged(message));
+        }
+        Ok(Some(checkpoint))
+    }
+
+    async fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let json = serde_json::to_vec(checkpoint).map_err(|error| Error::part("store", error))?;
+        let directory = self.directory.clone();
+        let task =
+            tokio::task::spawn_blocking(move || replace_file(&directory.join(CHECKPOINT), &json));
+        task.await.map_err(|error| Error::part("store", error))?
+    }
+}
+
+/// Replaces a file so that a crash leaves either the old content or the new.
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    let temporary = path.with_added_extension("tmp");
+    let mut file = File::create(&temporary).map_err(Error::io("make", &temporary))?;
+    file.write_all(content).map_err(Error::io("write to", &temporary))?;
+    file.sync_all().map_err(Error::io("synchronise", &temporary))?;
+    fs::rename(&temporary, path).map_err(Error::io("rename to", path))?;
+    sync_directory(path)
+}
+
+/// Makes a file's entry in its directory durable.
+pub fn sync_directory(file: &Path) -> Result<()> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
+    let opened = File::open(directory).and_then(|directory| directory.sync_all());
+    opened.map_err(Error::io("synchronise", directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::store_conformance;
+
+    #[tokio::test]
+    async fn conforms() {
+        let directory = tempfile::tempdir().unwrap();
+        store_conformance(&FileStore::open(directory.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_second_holder_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = FileStore::open(directory.path()).unwrap();
+        let error = FileStore::open(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        drop(first);
+        FileStore::open(directory.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_checkpoint_is_an_error_and_no_new_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::open(directory.path()).unwrap();
+        for content in ["{", "{\"version\":99}"] {
+            fs::write(directory.path().join(CHECKPOINT), content).unwrap();
+            assert!(matches!(store.load().await, Err(Error::Damaged { .. })), "{content}");
+        }
+    }
+}

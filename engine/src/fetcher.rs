@@ -1,0 +1,88 @@
+//! How pages are fetched: the [`Fetcher`] trait and the error of one attempt.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{BoxError, Code, Page, Task};
+
+/// Gets the page of a task. One call is one attempt.
+///
+/// A fetcher never retries, queues or sleeps: the driver does that, outside the slots. Dropping the
+/// future abandons the attempt and must release what it holds. The driver drops it when the task's
+/// `timeout_ms` has passed, so a fetcher needs no deadline of its own for the whole attempt.
+///
+/// A panic costs the task ([`Code::PluginPanic`]), not the job.
+///
+/// Behaviour is added by wrapping another fetcher: a cache, a router, a proxy chooser.
+#[async_trait]
+pub trait Fetcher: fmt::Debug + Send + Sync {
+    /// Fetches the page of `task`, whose [target](Task::target) is valid.
+    async fn fetch(&self, task: &Task) -> Result<Page, FetchError>;
+}
+
+/// Why one attempt at one URL failed. It ends as a record, never as the end of the job.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+#[non_exhaustive]
+pub struct FetchError {
+    /// What kind of failure.
+    pub code: Code,
+    /// What happened, for a person. Must not hold secrets: it is written to the record.
+    pub message: String,
+    /// Whether another attempt may succeed; by default what the code says.
+    pub retryable: bool,
+    /// The status that the server answered, if it did.
+    pub http_status: Option<u16>,
+    /// Where the redirects had led, if a page was answered.
+    pub final_url: Option<String>,
+    /// How long the server asked to wait, from the moment of its answer.
+    pub retry_after: Option<Duration>,
+    /// The cause.
+    pub source: Option<BoxError>,
+}
+
+impl FetchError {
+    /// A failure with its code and a message for a person.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retryable: code.is_retryable(),
+            http_status: None,
+            final_url: None,
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// Says that no further attempt can succeed, whatever the code says.
+    pub fn permanent(mut self) -> Self {
+        self.retryable = false;
+        self
+    }
+
+    /// Adds the status that the server answered.
+    pub fn with_http_status(mut self, status: u16) -> Self {
+        self.http_status = Some(status);
+        self
+    }
+
+    /// Adds where the redirects had led.
+    pub fn with_final_url(mut self, url: impl Into<String>) -> Self {
+        self.final_url = Some(url.into());
+        self
+    }
+
+    /// Adds how long the server asked to wait.
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Adds the cause.
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}

@@ -1,0 +1,226 @@
+//! The Scrape parameters: how a page is fetched and what is taken from it.
+
+mod set;
+mod value;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method};
+use serde::{Deserialize, Deserializer, de::MapAccess};
+
+use crate::Schema;
+
+pub(crate) use self::set::ParamSeed;
+pub use self::value::{Body, Format, ProxyType, RetryParams, RetryReason, StatusRange};
+
+/// How long an attempt may take when a task doesn't say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest decoded body when a task doesn't say, in bytes.
+pub const DEFAULT_MAX_BYTES: u64 = 10 * 1024 * 1024;
+/// How many redirects are followed when a task doesn't say.
+pub const DEFAULT_FOLLOW_REDIRECTS: u32 = 10;
+/// The bounds of `timeout_ms`.
+pub const TIMEOUT_RANGE: std::ops::RangeInclusive<u64> = 1_000..=120_000;
+/// The largest number of redirects that can be asked for.
+pub const MAX_FOLLOW_REDIRECTS: u32 = 50;
+/// The largest number of retries that can be asked for.
+pub const MAX_RETRIES: u32 = 10;
+/// The largest number of headers, and of cookies, of one task.
+pub const MAX_HEADERS: usize = 100;
+
+/// The Scrape parameters of a task, or the defaults of a job; `None` is "not said".
+///
+/// A line of the input is merged onto the job's defaults key by key: null removes a key, `headers`
+/// merge by name, `extract` and `retry` are replaced whole. All parameters of the contract are
+/// read; what a fetcher can't serve it refuses on the task.
+///
+/// ```
+/// use harvestman_engine::Params;
+///
+/// let params: Params = serde_json::from_str(r#"{"timeout_ms": 5000, "headers": {"a": "b"}}"#)?;
+/// assert_eq!(params.timeout().as_secs(), 5);
+/// assert!(serde_json::from_str::<Params>(r#"{"timeout": 5}"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Params {
+    /// Render the page in a browser.
+    pub render: Option<bool>,
+    /// The class of proxy to go through.
+    pub proxy_type: Option<ProxyType>,
+    /// The country of the proxy, two letters.
+    pub country: Option<String>,
+    /// Tasks with the same session share cookies and proxy.
+    pub session_id: Option<String>,
+    /// The fields to find.
+    pub extract: Option<Arc<Schema>>,
+    /// Which failures are tried again, and how often.
+    pub retry: Option<Arc<RetryParams>>,
+    /// The request method; GET without it, POST with a body.
+    pub method: Option<Method>,
+    /// Request headers.
+    pub headers: Option<Box<HeaderMap>>,
+    /// Cookies to send, by name.
+    pub cookies: Option<BTreeMap<String, String>>,
+    /// The request body.
+    pub body: Option<Body>,
+    /// The `User-Agent` header.
+    pub user_agent: Option<String>,
+    /// How long one attempt may take, all of it.
+    pub timeout: Option<Duration>,
+    /// The largest decoded body, in bytes.
+    pub max_bytes: Option<u64>,
+    /// Statuses that count as an answer; 2xx without it.
+    pub accept_status: Option<Vec<StatusRange>>,
+    /// How many redirects are followed.
+    pub follow_redirects: Option<u32>,
+    /// Rendered: wait for this selector.
+    pub wait_for: Option<String>,
+    /// Rendered: wait this long after loading.
+    pub wait: Option<Duration>,
+    /// Rendered: don't load images, fonts and media.
+    pub block_resources: Option<bool>,
+    /// Rendered: keep a screenshot.
+    pub screenshot: Option<bool>,
+    /// Rendered: clicks, typing and scrolling before the page is taken, as given.
+    pub actions: Option<Vec<serde_json::Value>>,
+    /// What the record holds of the page.
+    pub formats: Option<Vec<Format>>,
+    /// Ask the host's robots.txt first.
+    pub respect_robots: Option<bool>,
+}
+
+impl Params {
+    /// Nothing said: everything by default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the fields to find.
+    pub fn with_extract(mut self, schema: impl Into<Arc<Schema>>) -> Self {
+        self.extract = Some(schema.into());
+        self
+    }
+
+    /// Sets how long one attempt may take.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets which failures are tried again, and how often.
+    pub fn with_retry(mut self, retry: RetryParams) -> Self {
+        self.retry = Some(Arc::new(retry));
+        self
+    }
+
+    /// How long one attempt may take: `timeout_ms`, or [`DEFAULT_TIMEOUT`].
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// The largest decoded body in bytes: `max_bytes`, or [`DEFAULT_MAX_BYTES`].
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes.unwrap_or(DEFAULT_MAX_BYTES)
+    }
+
+    /// How many redirects are followed: `follow_redirects`, or [`DEFAULT_FOLLOW_REDIRECTS`].
+    pub fn follow_redirects(&self) -> u32 {
+        self.follow_redirects.unwrap_or(DEFAULT_FOLLOW_REDIRECTS)
+    }
+
+    /// Whether an answer with this status is a page: by `accept_status`, or 2xx.
+    pub fn accepts_status(&self, status: u16) -> bool {
+        match &self.accept_status {
+            Some(ranges) => ranges.iter().any(|range| range.contains(status)),
+            None => (200..300).contains(&status),
+        }
+    }
+
+    /// What the record holds of the page: `formats`, or the data if there is an `extract`, or the HTML.
+    pub fn formats(&self) -> &[Format] {
+        match (&self.formats, &self.extract) {
+            (Some(formats), _) => formats,
+            (None, Some(_)) => &[Format::Data],
+            (None, None) => &[Format::Html],
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Params {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Params;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of Scrape parameters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params, A::Error> {
+                let mut params = Params::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    map.next_value_seed(ParamSeed { params: &mut params, key: &key })?;
+                }
+                Ok(params)
+            }
+        }
+
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(json: &str) -> Params {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let params = Params::new();
+        assert_eq!(params.timeout(), Duration::from_secs(30));
+        assert_eq!(params.max_bytes(), 10 * 1024 * 1024);
+        assert_eq!(params.follow_redirects(), 10);
+        assert_eq!(params.formats(), [Format::Html]);
+        assert!(params.accepts_status(204) && !params.accepts_status(301));
+    }
+
+    #[test]
+    fn every_parameter_of_the_contract_is_read() {
+        let all = params(
+            r#"{"render": true, "proxy_type": "mobile", "country": "de", "session_id": "s",
+            "extract": {"a": "string"}, "retry": {"on": ["5xx"], "max": 1, "escalate": true},
+            "method": "POST", "headers": {"X-A": "1"}, "cookies": {"c": "d"}, "body": {"k": [1]},
+            "user_agent": "ua", "timeout_ms": 1000, "max_bytes": 5, "accept_status": [404, "5xx"],
+            "follow_redirects": 0, "wait_for": "h1", "wait_ms": 10, "block_resources": true,
+            "screenshot": false, "actions": [{"click": "a"}], "formats": ["data", "links"],
+            "respect_robots": true}"#,
+        );
+        assert!(all.accepts_status(404) && all.accepts_status(503) && !all.accepts_status(200));
+        assert_eq!(all.method, Some(Method::POST));
+        assert_eq!(all.retry.unwrap().max, 1);
+        assert_eq!(all.formats, Some(vec![Format::Data, Format::Links]));
+    }
+
+    #[test]
+    fn limits_and_unknown_keys_are_refused_by_name() {
+        let table = [
+            (r#"{"timeout_ms": 999}"#, "timeout_ms: must be 1000 to 120000"),
+            (r#"{"concurrency": 3}"#, "`concurrency` belongs to the job, not to a line"),
+            (r#"{"timeout": 3}"#, "`timeout` is no Scrape parameter"),
+            (r#"{"headers": {"a\nb": "c"}}"#, "headers: `a\\nb` is no header name"),
+            (r#"{"headers": {"a": "c\r\nd"}}"#, "headers: the value of `a`"),
+            (r#"{"retry": {"on": ["4xx"]}}"#, "retry"),
+            (r#"{"extract": {"a": "nope"}}"#, "extract.a"),
+        ];
+        for (json, message) in table {
+            let error = serde_json::from_str::<Params>(json).unwrap_err().to_string();
+            assert!(error.contains(message), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Sets one parameter by its name from any serde value: a JSON value, a cell of a CSV file.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, Error as _, MapAccess},
+};
+
+use super::{MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Params, RetryParams, TIMEOUT_RANGE};
+
+/// Keys of a job, which a line can't have.
+const JOB_KEYS: &[&str] = &[
+    "name",
+    "input",
+    "urls",
+    "upload_id",
+    "s3_uri",
+    "gcs_uri",
+    "defaults",
+    "concurrency",
+    "output",
+    "webhook",
+    "max_credits",
+    "fail_if",
+    "dedupe",
+    "deadline_s",
+    "cancel_grace_s",
+    "dry_run",
+];
+
+/// The longest wait for `wait_ms`: the longest attempt.
+const MAX_WAIT_MS: u64 = *TIMEOUT_RANGE.end();
+
+/// Merges the value of `key` into `params`; null removes what was there.
+pub(crate) struct ParamSeed<'a> {
+    pub(crate) params: &'a mut Params,
+    pub(crate) key: &'a str,
+}
+
+impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        let params = self.params;
+        match self.key {
+            "render" => set(&mut params.render, value),
+            "proxy_type" => set(&mut params.proxy_type, value),
+            "country" => set(&mut params.country, value),
+            "session_id" => set(&mut params.session_id, value),
+            "extract" => set(&mut params.extract, value),
+            "retry" => set_checked(&mut params.retry, value, retry),
+            "method" => set_checked(&mut params.method, value, |name: String| method(&name)),
+            "headers" => set_headers(&mut params.headers, value),
+            "cookies" => set_checked(&mut params.cookies, value, cookies),
+            "body" => set(&mut params.body, value),
+            "user_agent" => set_checked(&mut params.user_agent, value, user_agent),
+            "timeout_ms" => set_checked(&mut params.timeout, value, timeout),
+            "max_bytes" => set_checked(&mut params.max_bytes, value, max_bytes),
+            "accept_status" => set(&mut params.accept_status, value),
+            "follow_redirects" => set_checked(&mut params.follow_redirects, value, redirects),
+            "wait_for" => set(&mut params.wait_for, value),
+            "wait_ms" => set_checked(&mut params.wait, value, wait),
+            "block_resources" => set(&mut params.block_resources, value),
+            "screenshot" => set(&mut params.screenshot, value),
+            "actions" => set(&mut params.actions, value),
+            "formats" => set(&mut params.formats, value),
+            "respect_robots" => set(&mut params.respect_robots, value),
+            key if JOB_KEYS.contains(&key) => {
+                Err(D::Error::custom(format!("`{key}` belongs to the job, not to a line")))
+            }
+            key => Err(D::Error::custom(format!("`{key}` is no Scrape parameter"))),
+        }
+        .map_err(|error: D::Error| named(self.key, error))
+    }
+}
+
+/// Puts the parameter's name before a message that doesn't have it yet.
+fn named<E: de::Error>(key: &str, error: E) -> E {
+    let message = error.to_string();
+    let has_name = message.starts_with(key) || message.starts_with('`');
+    if has_name { error } else { E::custom(format!("{key}: {message}")) }
+}
+
+fn set<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    slot: &mut Option<T>,
+    value: D,
+) -> Result<(), D::Error> {
+    *slot = Option::deserialize(value)?;
+    Ok(())
+}
+
+fn set_checked<'de, T, U: Deserialize<'de>, D: Deserializer<'de>>(
+    slot: &mut Option<T>,
+    value: D,
+    check: impl FnOnce(U) -> Result<T, String>,
+) -> Result<(), D::Error> {
+    *slot = Option::<U>::deserialize(value)?.map(check).transpose().map_err(D::Error::custom)?;
+    Ok(())
+}
+
+fn timeout(ms: u64) -> Result<Duration, String> {
+    let (least, most) = (TIMEOUT_RANGE.start(), TIMEOUT_RANGE.end());
+    in_range(ms, *least, *most).map(Duration::from_millis)
+}
+
+fn wait(ms: u64) -> Result<Duration, String> {
+    in_range(ms, 0, MAX_WAIT_MS).map(Duration::from_millis)
+}
+
+fn max_bytes(bytes: u64) -> Result<u64, String> {
+    in_range(bytes, 1, u64::from(u32::MAX))
+}
+
+fn redirects(count: u32) -> Result<u32, String> {
+    in_range(count, 0, MAX_FOLLOW_REDIRECTS)
+}
+
+fn in_range<T: PartialOrd + fmt::Display + Copy>(value: T, least: T, most: T) -> Result<T, String> {
+    if value < least || value > most {
+        return Err(format!("must be {least} to {most}"));
+    }
+    Ok(value)
+}
+
+fn retry(retry: RetryParams) -> Result<Arc<RetryParams>, String> {
+    in_range(retry.max, 0, MAX_RETRIES).map_err(|message| format!("retry.max: {message}"))?;
+    Ok(Arc::new(retry))
+}
+
+fn method(name: &str) -> Result<Method, String> {
+    static ALLOWED: LazyLock<[Method; 7]> = LazyLock::new(|| {
+        use Method as M;
+        [M::GET, M::POST, M::PUT, M::PATCH, M::DELETE, M::HEAD, M::OPTIONS]
+    });
+    let found = ALLOWED.iter().find(|method| method.as_str().eq_ignore_ascii_case(name));
+    found.cloned().ok_or_else(|| format!("{name:?} is no method that can be used"))
+}
+
+fn user_agent(text: String) -> Result<String, String> {
+    match HeaderValue::from_str(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err("must not hold control characters".to_owned()),
+    }
+}
+
+fn cookies(cookies: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+    if cookies.len() > MAX_HEADERS {
+        return Err(format!("more than {MAX_HEADERS} cookies"));
+    }
+    for (name, value) in &cookies {
+        let is_forbidden = |c: char| c.is_control() || c == ';';
+        if name.is_empty() || name.contains(is_forbidden) || name.contains('=') {
+            return Err(format!("{name:?} is no cookie name"));
+        }
+        if value.contains(is_forbidden) {
+            return Err(format!("the value of {name:?} holds a `;` or a control character"));
+        }
+    }
+    Ok(cookies)
+}
+
+/// Merges by name: a null removes that header, all others stay.
+fn set_headers<'de, D: Deserializer<'de>>(
+    slot: &mut Option<Box<HeaderMap>>,
+    value: D,
+) -> Result<(), D::Error> {
+    struct Merge<'a>(&'a mut Option<Box<HeaderMap>>);
+
+    impl<'de> de::Visitor<'de> for Merge<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of header names and values")
+        }
+
+        fn visit_unit<E>(self) -> Result<(), E> {
+            *self.0 = None;
+            Ok(())
+        }
+
+        fn visit_none<E>(self) -> Result<(), E> {
+            *self.0 = None;
+            Ok(())
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+            value.deserialize_map(self)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let headers = self.0.get_or_insert_default();
+            while let Some((name, value)) = map.next_entry::<String, Option<String>>()? {
+                merge_header(headers, &name, value.as_deref()).map_err(A::Error::custom)?;
+            }
+            if headers.len() > MAX_HEADERS {
+                return Err(A::Error::custom(format!("more than {MAX_HEADERS} headers")));
+            }
+            Ok(())
+        }
+    }
+
+    value.deserialize_option(Merge(slot))
+}
+
+/// Names that belong to the connection; a user's value would break the framing.
+const HOP_BY_HOP: &[&str] =
+    &["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"];
+
+fn merge_header(headers: &mut HeaderMap, name: &str, value: Option<&str>) -> Result<(), String> {
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return Err(format!("`{}` is no header name", name.escape_debug()));
+    };
+    if HOP_BY_HOP.contains(&name.as_str()) {
+        return Err(format!("`{name}` belongs to the connection and can't be set"));
+    }
+    let Some(value) = value else {
+        headers.remove(&name);
+        return Ok(());
+    };
+    let Ok(value) = HeaderValue::from_str(value) else {
+        return Err(format!("the value of `{name}` holds a control character"));
+    };
+    headers.insert(name, value);
+    Ok(())
+}

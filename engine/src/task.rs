@@ -1,0 +1,195 @@
+//! One URL of a job.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use url::Url;
+
+use crate::{Code, FetchError, Params};
+
+/// The longest URL, in bytes.
+pub const MAX_URL_BYTES: usize = 8 * 1024;
+
+/// One URL of a job with what the input says about it.
+///
+/// A line that can't be used is a task as well, an [invalid](Self::invalid) one: it is never
+/// fetched and gets its error record.
+#[derive(Clone, Debug)]
+pub struct Task {
+    index: u64,
+    line: u64,
+    target: Target,
+    id: Option<Box<str>>,
+    metadata: Option<Arc<RawValue>>,
+    params: Arc<Params>,
+}
+
+/// The URL, as written and as understood.
+#[derive(Clone, Debug)]
+enum Target {
+    /// Written just as the parser writes it.
+    Canonical(Url),
+    /// Written in another way, which the record echoes.
+    Written {
+        text: Box<str>,
+        url: Url,
+    },
+    Invalid {
+        text: Option<Box<str>>,
+        error: Arc<FetchError>,
+    },
+}
+
+impl Task {
+    /// A task at a 0-based position in the input, on the line after it (`index + 1`).
+    ///
+    /// An `url` that isn't absolute HTTP or HTTPS makes an [invalid](Self::invalid) task.
+    pub fn new(index: u64, url: &str, params: impl Into<Arc<Params>>) -> Self {
+        let target = match parse(url) {
+            Ok(parsed) if parsed.as_str() == url => Target::Canonical(parsed),
+            Ok(parsed) => Target::Written { text: url.into(), url: parsed },
+            Err(message) => Target::Invalid {
+                text: Some(url.into()),
+                error: Arc::new(FetchError::new(Code::InvalidUrl, message)),
+            },
+        };
+        let line = index + 1;
+        Self { index, line, target, id: None, metadata: None, params: params.into() }
+    }
+
+    /// A task for a line that can't be used, with its URL if that could be read.
+    pub fn invalid(index: u64, line: u64, url: Option<&str>, error: FetchError) -> Self {
+        let target = Target::Invalid { text: url.map(Into::into), error: Arc::new(error) };
+        Self { index, line, target, id: None, metadata: None, params: Arc::default() }
+    }
+
+    /// Sets the 1-based line of the file.
+    pub fn with_line(mut self, line: u64) -> Self {
+        self.line = line;
+        self
+    }
+
+    /// Sets the user's own identifier, which the record echoes.
+    pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the user's own JSON, which the record echoes.
+    pub fn with_metadata(mut self, metadata: Box<RawValue>) -> Self {
+        self.metadata = Some(metadata.into());
+        self
+    }
+
+    /// The 0-based position in the input.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The 1-based line of the file; of an inline list, the position counted from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The URL byte for byte as written; `None` for a line in which none could be read.
+    pub fn url(&self) -> Option<&str> {
+        match &self.target {
+            Target::Canonical(url) => Some(url.as_str()),
+            Target::Written { text, .. } => Some(text),
+            Target::Invalid { text, .. } => text.as_deref(),
+        }
+    }
+
+    /// The URL to fetch, or why there is none.
+    pub fn target(&self) -> Result<&Url, &FetchError> {
+        match &self.target {
+            Target::Canonical(url) | Target::Written { url, .. } => Ok(url),
+            Target::Invalid { error, .. } => Err(error),
+        }
+    }
+
+    /// The user's own identifier.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The user's own JSON.
+    pub fn metadata(&self) -> Option<&RawValue> {
+        self.metadata.as_deref()
+    }
+
+    /// How to fetch it and what to extract: the line's parameters merged onto the job's defaults.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The host and port whose limits this task falls under; empty for an invalid task.
+    pub fn host(&self) -> &str {
+        let Ok(url) = self.target() else { return "" };
+        // "host" or "host:port"; the default port is not part of a parsed URL.
+        let authority = url.authority();
+        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+    }
+}
+
+fn parse(text: &str) -> Result<Url, String> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!("the URL is longer than {MAX_URL_BYTES} bytes"));
+    }
+    if text.trim().is_empty() {
+        return Err("the URL is empty".to_owned());
+    }
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => {
+            "the URL has no scheme; write https:// before it".to_owned()
+        }
+        error => format!("the URL can't be read: {error}"),
+    })?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("only http and https URLs can be fetched, not {other}:")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(url: &str) -> Task {
+        Task::new(0, url, Params::new())
+    }
+
+    #[test]
+    fn a_url_is_echoed_byte_for_byte() {
+        for url in ["http://a.test/", "HTTP://A.test", " http://a.test/é?q=1#x", "nonsense"] {
+            assert_eq!(task(url).url(), Some(url));
+        }
+    }
+
+    #[test]
+    fn only_absolute_http_urls_have_a_target() {
+        assert_eq!(task("HTTP://A.test").target().unwrap().as_str(), "http://a.test/");
+        for (url, message) in [
+            ("a.test/x", "write https:// before it"),
+            ("file:///etc/passwd", "only http and https"),
+            ("javascript:alert(1)", "only http and https"),
+            ("http://", "can't be read"),
+            ("", "is empty"),
+        ] {
+            let task = task(url);
+            let error = task.target().unwrap_err();
+            assert!(error.message.contains(message), "{url}: {error}");
+            assert_eq!(error.code, Code::InvalidUrl);
+        }
+        let long = format!("http://a.test/{}", "x".repeat(MAX_URL_BYTES));
+        assert!(task(&long).target().is_err());
+    }
+
+    #[test]
+    fn hosts_are_told_apart_by_port_but_not_by_user() {
+        assert_eq!(task("http://u:p@A.test:80/").host(), "a.test");
+        assert_eq!(task("http://a.test:81/").host(), "a.test:81");
+        assert_eq!(task("https://[::1]:443/x").host(), "[::1]");
+        assert_eq!(task("x").host(), "");
+    }
+}

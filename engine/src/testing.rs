@@ -1,0 +1,22 @@
+//! Conformance suites for every trait, and scripted parts.
+//!
+//! Every implementation of [`Source`](crate::Source), [`Fetcher`](crate::Fetcher),
+//! [`Extractor`](crate::Extractor), [`Sink`](crate::Sink) and
+//! [`CheckpointStore`](crate::CheckpointStore) should run its suite: what they check is what the
+//! driver relies on. The suites panic with what was expected.
+
+mod extractor;
+mod fetcher;
+mod script;
+mod sink;
+mod source;
+mod store;
+
+pub use self::{
+    extractor::extractor_conformance,
+    fetcher::fetcher_conformance,
+    script::{ListSource, MemorySink, Reply, ScriptedFetcher},
+    sink::{SinkUnderTest, record, sink_conformance},
+    source::source_conformance,
+    store::store_conformance,
+};
