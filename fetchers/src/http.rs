@@ -1,0 +1,187 @@
+//! The HTTP fetcher: one attempt, from the task's parameters to the decoded page.
+
+use async_trait::async_trait;
+use harvestman_engine::{
+    Error, FetchError, Fetcher, Page, Params, Result, Task,
+    address::{AddressGuard, AddressRule},
+};
+use reqwest::Response;
+use url::Url;
+
+use crate::{
+    body, charset,
+    client::Clients,
+    content::{Content, Kind},
+    failure,
+    redirect::{self, Target},
+    request::{Request, refuse_unservable},
+};
+
+/// What the `User-Agent` header says when neither the task nor the builder does.
+const DEFAULT_USER_AGENT: &str = concat!("Harvestman/", env!("CARGO_PKG_VERSION"));
+
+/// Fetches pages over HTTP/1.1 and 2, without a browser and without a proxy.
+///
+/// - Every address is checked before it is connected to, on each redirect too: see
+///   [`AddressGuard`]. Proxies of the environment are not used.
+/// - The body is decompressed (gzip, brotli, zstd, deflate) and decoded to text as a browser does;
+///   `max_bytes` bounds the decompressed bytes while they arrive, and the text.
+/// - A redirect is followed while `follow_redirects` lasts; then its status has to be one of
+///   `accept_status`. Another origin doesn't get the task's credentials and cookies.
+/// - The whole attempt's deadline is the driver's; a connection has to stand within 10 s.
+///
+/// What needs a browser, a proxy, a session or robots.txt is refused for good. `wait_ms` and
+/// `block_resources` have no meaning without a browser and are ignored.
+///
+/// Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    clients: Clients,
+    guard: AddressGuard,
+}
+
+impl Http {
+    /// A fetcher that connects to public addresses only.
+    ///
+    /// Fails if the TLS library can't be set up.
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// A fetcher with settings.
+    pub fn builder() -> HttpBuilder {
+        HttpBuilder { guard: AddressGuard::new(), user_agent: DEFAULT_USER_AGENT.to_owned() }
+    }
+
+    /// Sends the request and those that its redirects ask for.
+    async fn follow(&self, mut request: Request, params: &Params) -> Result<Answer, FetchError> {
+        let mut left = params.follow_redirects();
+        loop {
+            let response = self.send(&request).await?;
+            match redirect::target(&response, &request.url) {
+                Target::Next(next) if left > 0 => {
+                    let status = response.status();
+                    body::drain(response).await;
+                    request.redirect(status, next.map_err(|error| error.at(&request.url))?);
+                    left -= 1;
+                }
+                _ => return Ok(Answer { response, url: request.into_final_url() }),
+            }
+        }
+    }
+
+    async fn send(&self, request: &Request) -> Result<Response, FetchError> {
+        let port = request.url.port_or_known_default().unwrap_or_default();
+        self.check_literal(&request.url, port)?;
+        let sent = request.send(self.clients.for_port(port)).await;
+        sent.map_err(|error| failure::of_exchange(error, &request.url))
+    }
+
+    /// Checks an address that is written in the URL: no resolver sees it.
+    fn check_literal(&self, url: &Url, port: u16) -> Result<(), FetchError> {
+        let ip = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.into(),
+            Some(url::Host::Ipv6(ip)) => ip.into(),
+            Some(url::Host::Domain(_)) | None => return Ok(()),
+        };
+        self.guard.check(ip, port).map_err(|error| failure::forbidden(error, url))
+    }
+}
+
+#[async_trait]
+impl Fetcher for Http {
+    async fn fetch(&self, task: &Task) -> Result<Page, FetchError> {
+        let params = task.params();
+        refuse_unservable(params)?;
+        let url = task.target().map_err(|error| FetchError::new(error.code, &*error.message))?;
+        let answer = self.follow(Request::new(url.clone(), params)?, params).await?;
+        if let Some(error) = failure::of_status(&answer.response, params) {
+            let Answer { response, url } = answer;
+            body::drain(response).await;
+            return Err(error.with_final_url(url));
+        }
+        answer.into_page(params.max_bytes()).await
+    }
+}
+
+/// The last answer, whose body is still to come.
+struct Answer {
+    response: Response,
+    /// Where the redirects led, without user and password.
+    url: Url,
+}
+
+impl Answer {
+    async fn into_page(mut self, max_bytes: u64) -> Result<Page, FetchError> {
+        let status = self.response.status().as_u16();
+        let headers = std::mem::take(self.response.headers_mut());
+        match self.into_text(&Content::of(&headers), max_bytes).await {
+            (url, Ok(text)) => Ok(Page::new(url, text).with_status(status).with_headers(headers)),
+            (url, Err(error)) => Err(error.with_http_status(status).with_final_url(url)),
+        }
+    }
+
+    async fn into_text(self, content: &Content, max: u64) -> (Url, Result<String, FetchError>) {
+        let Self { response, url } = self;
+        let text = match read(response, content, max).await {
+            Ok(bytes) => {
+                charset::decode(bytes, content, &url).await.and_then(|text| within(text, max))
+            }
+            Err(error) => Err(error),
+        };
+        (url, text)
+    }
+}
+
+async fn read(response: Response, content: &Content, max: u64) -> Result<Vec<u8>, FetchError> {
+    // An answer to HEAD, or with status 204, has no body whatever its headers say.
+    if response.content_length() == Some(0) {
+        return Ok(Vec::new());
+    }
+    content.check()?;
+    let bytes = body::read(response, content.coding.as_ref(), max).await?;
+    if content.kind == Kind::Unknown && charset::is_binary(&bytes) {
+        return Err(failure::binary("unnamed data with NUL bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Text in another encoding grows when it becomes UTF-8.
+fn within(text: String, max: u64) -> Result<String, FetchError> {
+    if text.len() as u64 > max { Err(failure::too_large(max)) } else { Ok(text) }
+}
+
+/// The settings of an [`Http`].
+#[derive(Clone, Debug)]
+pub struct HttpBuilder {
+    guard: AddressGuard,
+    user_agent: String,
+}
+
+impl HttpBuilder {
+    /// Lets the fetcher connect to addresses that are not public.
+    ///
+    /// Each different port among the rules takes a connection pool of its own; there may be 32.
+    pub fn allow(mut self, rule: AddressRule) -> Self {
+        self.guard = self.guard.with_allowed(rule);
+        self
+    }
+
+    /// Sets the `User-Agent` of tasks that don't name one; by default `Harvestman/` and the version.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Makes the fetcher.
+    ///
+    /// Fails on a user agent that is no header value, on rules with more than 32 different ports,
+    /// and if the TLS library can't be set up.
+    pub fn build(self) -> Result<Http> {
+        let user_agent = self.user_agent.parse().map_err(|_| {
+            Error::invalid("user_agent", "holds a control character; write plain text")
+        })?;
+        let clients = Clients::new(&self.guard, &user_agent)?;
+        Ok(Http { clients, guard: self.guard })
+    }
+}

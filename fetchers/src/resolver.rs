@@ -1,0 +1,98 @@
+//! Name resolution that gives only checked addresses to the connector.
+
+use std::{io, net::SocketAddr};
+
+use harvestman_engine::address::{AddressGuard, ForbiddenAddress};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// Asks the system's resolver and checks every answer; the addresses that it returns are the ones
+/// that are connected to.
+///
+/// One forbidden address refuses the name as a whole: a name that points inside and outside is an
+/// attack or a mistake.
+#[derive(Debug)]
+pub(crate) struct GuardedResolver {
+    guard: AddressGuard,
+    port: u16,
+}
+
+/// Why a name gave no address. It travels as a source inside of reqwest's error.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    #[error(transparent)]
+    Forbidden(ForbiddenAddress),
+    #[error("the name could not be resolved: {0}")]
+    Failed(io::Error),
+    #[error("the name has no address")]
+    Empty,
+}
+
+impl GuardedResolver {
+    /// Judges addresses as for connections to `port`.
+    pub(crate) fn new(guard: AddressGuard, port: u16) -> Self {
+        Self { guard, port }
+    }
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (guard, port) = (self.guard.clone(), self.port);
+        Box::pin(async move {
+            // Port 0 makes the connector fill in that of the URL.
+            let answers = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let answers = answers.map_err(ResolveError::Failed)?;
+            let checked = check(&guard, port, answers)?;
+            Ok(Box::new(checked.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn check(
+    guard: &AddressGuard,
+    port: u16,
+    answers: impl Iterator<Item = SocketAddr>,
+) -> Result<Vec<SocketAddr>, ResolveError> {
+    let check_one = |answer: SocketAddr| guard.check(answer.ip(), port).map(|()| answer);
+    let checked: Result<Vec<_>, _> = answers.map(check_one).collect();
+    match checked {
+        Ok(checked) if checked.is_empty() => Err(ResolveError::Empty),
+        Ok(checked) => Ok(checked),
+        Err(error) => Err(ResolveError::Forbidden(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(ips: &[&str]) -> std::vec::IntoIter<SocketAddr> {
+        let parse = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), 0);
+        let answers: Vec<_> = ips.iter().map(parse).collect();
+        answers.into_iter()
+    }
+
+    #[test]
+    fn one_forbidden_answer_refuses_the_name() {
+        let guard = AddressGuard::new();
+        for (ips, passes) in [
+            (&["8.8.8.8", "2606:4700::1111"][..], true),
+            (&["8.8.8.8", "10.0.0.1"], false),
+            (&["::ffff:127.0.0.1", "8.8.8.8"], false),
+            (&[], false),
+        ] {
+            assert_eq!(check(&guard, 0, answers(ips)).is_ok(), passes, "{ips:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_one_port_opens_no_other() {
+        let guard = AddressGuard::new().with_allowed("127.0.0.1:80".parse().unwrap());
+        assert!(check(&guard, 80, answers(&["127.0.0.1"])).is_ok());
+        for port in [0, 81] {
+            assert!(matches!(
+                check(&guard, port, answers(&["127.0.0.1"])),
+                Err(ResolveError::Forbidden(_))
+            ));
+        }
+    }
+}

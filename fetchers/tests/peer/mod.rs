@@ -1,0 +1,118 @@
+//! A server that answers exactly the bytes that a test wants, and keeps what it was sent.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Says by a request's path how it is answered.
+type Answer = dyn Fn(&str) -> Reply + Send + Sync;
+
+/// What is done with a request.
+pub(crate) enum Reply {
+    /// Sends the bytes and keeps the connection.
+    Keep(Vec<u8>),
+    /// Sends the bytes and closes the connection.
+    Close(Vec<u8>),
+    /// Sends the first bytes, then the second ones until nobody reads them.
+    Forever(Vec<u8>, Vec<u8>),
+}
+
+/// A hostile or at least peculiar server on loopback.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Mutex<Vec<String>>,
+    connections: Mutex<usize>,
+}
+
+impl Peer {
+    pub(crate) async fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State::default());
+        let answer: Arc<Answer> = Arc::new(answer);
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                *shared.connections.lock().unwrap() += 1;
+                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&answer)));
+            }
+        });
+        Self { address, state }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The requests so far: head and body as they came.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        *self.state.connections.lock().unwrap()
+    }
+}
+
+async fn serve(mut stream: TcpStream, state: Arc<State>, answer: Arc<Answer>) {
+    while let Some(request) = read_request(&mut stream).await {
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        state.requests.lock().unwrap().push(request);
+        match answer(&path) {
+            Reply::Keep(bytes) => stream.write_all(&bytes).await.unwrap_or_default(),
+            Reply::Close(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                return;
+            }
+            Reply::Forever(first, more) => {
+                let _ = stream.write_all(&first).await;
+                while stream.write_all(&more).await.is_ok() {}
+                return;
+            }
+        }
+    }
+}
+
+/// Reads a head and as much body as its `content-length` says.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return Some(text);
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return None,
+            Ok(read) => bytes.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+/// A whole answer with status 200.
+pub(crate) fn ok(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    answer("200 OK", headers, body)
+}
+
+/// A whole answer; `headers` are lines that end in CRLF.
+pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let mut bytes =
+        format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n").into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}

@@ -1,0 +1,55 @@
+//! Where the tasks of a job come from: lists in memory, files and pipes.
+//!
+//! [`Inline`] holds a list. [`FileSource`] reads text, NDJSON and CSV, plain or compressed, and can
+//! be opened at any task. [`PipeSource`] reads standard input by way of a spool. Each of them is a
+//! [`Source`](harvestman_engine::Source); a line that can't be used makes an invalid task with the
+//! line's number, and memory doesn't depend on the size of the input.
+//!
+//! ```
+//! use futures::TryStreamExt;
+//! use harvestman_engine::{LineReader, Params, Source};
+//! use harvestman_sources::{FileSource, InputOptions};
+//!
+//! # let rt = tokio::runtime::Builder::new_current_thread().build()?;
+//! # rt.block_on(async {
+//! # let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("urls.csv");
+//! std::fs::write(&path, "url,id\nhttps://a.test/,1\nhttps://b.test/,2\n")?;
+//! let reader = LineReader::new(Params::new());
+//! let source = FileSource::from_path(&path, reader, &InputOptions::new())?;
+//! assert_eq!(source.survey().tasks, 2);
+//! let second = source.open(1).try_next().await?.expect("the second of two");
+//! assert_eq!((second.id(), second.line()), (Some("2"), 3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod cell;
+mod columns;
+mod decode;
+mod feed;
+mod file;
+mod format;
+mod head;
+mod inline;
+mod options;
+mod parser;
+mod pipe;
+mod quotes;
+mod reading;
+mod rows;
+mod spool;
+mod survey;
+#[cfg(test)]
+mod testing;
+
+pub use crate::{
+    file::FileSource,
+    format::{Compression, InputFormat},
+    inline::Inline,
+    options::{DEFAULT_MAX_DECODED_BYTES, InputOptions},
+    pipe::PipeSource,
+    rows::MAX_LINE_BYTES,
+    survey::Survey,
+};
