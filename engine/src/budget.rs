@@ -36,6 +36,11 @@ impl PageBudget {
         Hold { _permit: permits.expect("the budget is never closed") }
     }
 
+    /// Waits until something is given back.
+    pub(crate) async fn wait_for_room(&self) {
+        drop(self.permits.acquire().await);
+    }
+
     pub(crate) fn is_used_up(&self) -> bool {
         self.permits.available_permits() == 0
     }

@@ -3,8 +3,6 @@
 use http::HeaderMap;
 use url::Url;
 
-use crate::budget::Hold;
-
 /// A fetched page: an accepted answer with its text decoded.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -17,14 +15,12 @@ pub struct Page {
     pub headers: HeaderMap,
     /// The body as text. The fetcher has decoded it and has kept it under the task's `max_bytes`.
     pub text: String,
-    /// The page's share of the job's [page budget](crate::Job::with_page_budget).
-    pub(crate) hold: Option<Hold>,
 }
 
 impl Page {
     /// A page without headers, status 200.
     pub fn new(final_url: Url, text: impl Into<String>) -> Self {
-        Self { final_url, status: 200, headers: HeaderMap::new(), text: text.into(), hold: None }
+        Self { final_url, status: 200, headers: HeaderMap::new(), text: text.into() }
     }
 
     /// Sets the status.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{Code, FetchError, Fields, Task, budget::Hold};
+use crate::{Code, FetchError, Fields, Task, budget::Hold, driver::Found};
 
 /// The result of one task: the fields found, or why there are none.
 ///
@@ -29,6 +29,7 @@ pub struct Record {
     pub final_url: Option<String>,
     /// The fields, or the failure.
     pub outcome: Result<Fields, FetchError>,
+    #[expect(dead_code, reason = "gives the page's room back when the record is dropped")]
     pub(crate) hold: Option<Hold>,
 }
 
@@ -44,6 +45,16 @@ impl Record {
         let attempts = u32::from(task.target().is_ok());
         let (http_status, final_url) = (error.http_status, error.final_url.clone());
         Self { http_status, final_url, ..Self::new(task, Err(error), attempts) }
+    }
+
+    /// A record of what an attempt has found.
+    pub(crate) fn found(task: Arc<Task>, found: Found) -> Self {
+        Self {
+            http_status: Some(found.status),
+            final_url: Some(found.final_url),
+            hold: Some(found.hold),
+            ..Self::new(task, Ok(found.fields), 1)
+        }
     }
 
     fn new(task: Arc<Task>, outcome: Result<Fields, FetchError>, attempts: u32) -> Self {

@@ -1,0 +1,220 @@
+//! One job: its parts and settings, and the handle to it while it runs.
+
+mod handle;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+pub use self::handle::{JobHandle, Report};
+use crate::{
+    CheckpointStore, Error, Extractor, Fetcher, MemoryStore, Result, Sink, Source, WholePage,
+    budget::PageBudget,
+    checkpoint::Checkpoint,
+    driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings},
+    error::panic_message,
+    progress::{Phase, Progress},
+    writer::{Writer, Written},
+};
+
+/// How many attempts are under way at a time, unless told otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 32;
+/// How many tasks are read ahead of their turn, unless told otherwise.
+pub const DEFAULT_LOOK_AHEAD: usize = 10_000;
+/// How many bytes of pages are kept in memory, unless told otherwise: 256 MiB.
+pub const DEFAULT_PAGE_BUDGET: u64 = 256 * 1024 * 1024;
+/// How long a stopping job waits for its attempts under way, unless told otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+
+/// Records between driver and writer.
+const RECORD_QUEUE: usize = 1_024;
+
+/// A list of URLs to be fetched, and where the records go.
+///
+/// A job with a [store](Self::with_store) goes on where its last commit left it: after a
+/// [suspend](JobHandle::suspend), a crash or a power cut, the same parts with the same store make
+/// the same output as if nothing had happened.
+///
+/// ```
+/// use std::sync::Arc;
+/// use harvestman_engine::{Job, Params, testing::{ListSource, MemorySink, Reply, ScriptedFetcher}};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> harvestman_engine::Result<()> {
+/// let source = Arc::new(ListSource::new(["https://a.test/", "https://b.test/"]));
+/// let fetcher = ScriptedFetcher::new(|_task, _attempt| Reply::Page(Default::default()));
+/// let sink = MemorySink::new();
+///
+/// let job = Job::new(source, fetcher, Arc::new(sink.clone())).with_concurrency(8).spawn();
+/// let report = job.wait().await?;
+/// assert_eq!((report.counters.ok, sink.lines().len()), (2, 2));
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a job does nothing until it is spawned"]
+pub struct Job {
+    source: Arc<dyn Source>,
+    fetcher: Arc<dyn Fetcher>,
+    extractor: Arc<dyn Extractor>,
+    sink: Arc<dyn Sink>,
+    store: Arc<dyn CheckpointStore>,
+    page_budget: u64,
+    settings: Settings,
+}
+
+impl Job {
+    /// A job that writes the whole page of every task, without a memory of its own beyond the process.
+    pub fn new(source: Arc<dyn Source>, fetcher: Arc<dyn Fetcher>, sink: Arc<dyn Sink>) -> Self {
+        Self {
+            source,
+            fetcher,
+            extractor: Arc::new(WholePage),
+            sink,
+            store: Arc::new(MemoryStore::new()),
+            page_budget: DEFAULT_PAGE_BUDGET,
+            settings: Settings {
+                concurrency: DEFAULT_CONCURRENCY,
+                look_ahead: DEFAULT_LOOK_AHEAD,
+                retry: RetryPolicy::default(),
+                hosts: HostLimits::default(),
+                grace: DEFAULT_GRACE,
+            },
+        }
+    }
+
+    /// Sets what is taken from the pages; [`WholePage`] by default.
+    pub fn with_extractor(mut self, extractor: Arc<dyn Extractor>) -> Self {
+        self.extractor = extractor;
+        self
+    }
+
+    /// Sets where the checkpoint is kept; by default it is lost with the process.
+    ///
+    /// The store belongs to this job, its input and its settings alone.
+    pub fn with_store(mut self, store: Arc<dyn CheckpointStore>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Sets how many attempts are under way at a time, at least 1; [`DEFAULT_CONCURRENCY`].
+    pub fn with_concurrency(mut self, attempts: usize) -> Self {
+        self.settings.concurrency = attempts.max(1);
+        self
+    }
+
+    /// Sets how many tasks are read ahead of their turn, at least 1; [`DEFAULT_LOOK_AHEAD`].
+    ///
+    /// The more, the less does a run of one slow host in the input hold up the others; each costs
+    /// about half a kilobyte.
+    pub fn with_look_ahead(mut self, tasks: usize) -> Self {
+        self.settings.look_ahead = tasks.max(1);
+        self
+    }
+
+    /// Sets how many bytes of pages are kept in memory, from the page's arrival to the writing of
+    /// its record; [`DEFAULT_PAGE_BUDGET`]. One page more per slot may be arriving.
+    pub fn with_page_budget(mut self, bytes: u64) -> Self {
+        self.page_budget = bytes;
+        self
+    }
+
+    /// Sets which failures are tried again and when.
+    pub fn with_retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// Sets the limits of each host.
+    pub fn with_hosts(mut self, limits: HostLimits) -> Self {
+        self.settings.hosts = limits;
+        self
+    }
+
+    /// Sets how long a stopping job waits for its attempts under way; [`DEFAULT_GRACE`].
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Starts the job on the current Tokio runtime.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn spawn(self) -> JobHandle {
+        let (command, commanded) = watch::channel(Command::Run);
+        let progress = Progress { total: self.source.total(), ..Progress::default() };
+        let (reporter, progress) = watch::channel(progress);
+        let task = tokio::spawn(self.run(commanded, reporter));
+        JobHandle::new(task, command, progress)
+    }
+
+    /// Driver and writer are one future: dropping it stops both and everything under way.
+    async fn run(
+        self,
+        command: watch::Receiver<Command>,
+        progress: watch::Sender<Progress>,
+    ) -> Result<Report> {
+        let begun = Instant::now();
+        let checkpoint = self.store.load().await?;
+        if let Some(Checkpoint { finished: Some(finished), counters, .. }) = checkpoint {
+            let written = Written { counters, finished: Some(finished) };
+            return Ok(Report::new(None, written, self.source.total()));
+        }
+        let sink = self.sink.open(checkpoint.as_ref().map(|saved| &saved.sink)).await?;
+        let (done, counters) =
+            checkpoint.map(|saved| (saved.done, saved.counters)).unwrap_or_default();
+        progress.send_modify(|progress| {
+            progress.resumed = done.count();
+            progress.counters = counters.clone();
+        });
+
+        let (records, written) = mpsc::channel(RECORD_QUEUE);
+        let (end, ending) = oneshot::channel();
+        let driver = Driver::new(
+            self.settings,
+            Plugins {
+                fetcher: self.fetcher,
+                extractor: self.extractor,
+                budget: PageBudget::new(self.page_budget),
+            },
+            self.source.open(done.next()),
+            done.clone(),
+            records,
+            command,
+            progress.clone(),
+        );
+        let writer = Writer {
+            sink,
+            store: self.store,
+            progress: progress.clone(),
+            done,
+            counters,
+            counted_at: begun,
+        };
+        let drive = async {
+            let ending = caught("source", driver.run()).await?;
+            if matches!(ending, Ending::Completed | Ending::Cancelled) {
+                progress.send_modify(|progress| progress.phase = Phase::Finalizing);
+            }
+            // The writer may have gone, with an error of its own.
+            let _ = end.send(ending);
+            Ok(ending)
+        };
+        let write = caught("sink", writer.run(written, ending));
+        let (drove, wrote) = tokio::join!(drive, write);
+        // A writer that has failed stops the driver, so its error is the cause.
+        let wrote = wrote?;
+        let total = progress.borrow().total;
+        Ok(Report::new(Some(drove?), wrote, total))
+    }
+}
+
+/// Turns a panic of one of the job's own parts into an error.
+async fn caught<T>(part: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| {
+        Err(Error::Panicked { part, message: panic_message(&*payload) })
+    })
+}

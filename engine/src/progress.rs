@@ -1,0 +1,78 @@
+//! How far a job is.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::checkpoint::Counters;
+
+/// Seconds per page and slot before there is a figure of the job's own.
+const FIRST_GUESS: f64 = 0.673;
+
+/// How far a job is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What the job is doing.
+    pub phase: Phase,
+    /// How many tasks there are, as soon as that is known.
+    pub total: Option<u64>,
+    /// The figures over the committed records: those that no crash can take back.
+    pub counters: Counters,
+    /// How many of those records an earlier life of the job has written.
+    pub resumed: u64,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// Tasks read from the source that wait for their turn, their host or their retry.
+    pub waiting: usize,
+    /// Hosts with a task read.
+    pub hosts: usize,
+    /// Records a second of late; `None` before the first.
+    pub rate: Option<f64>,
+    /// The time still needed, where it can be told: by the job's rate, or by that of its slowest host
+    /// if that takes longer.
+    pub eta: Option<Duration>,
+}
+
+/// What a job is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Fetching pages.
+    #[default]
+    Fetching,
+    /// Waiting for the pages under way; no further ones are begun.
+    Draining,
+    /// Completing the output.
+    Finalizing,
+}
+
+/// The time that `remaining` tasks need: at the job's rate, or as long as its slowest host.
+pub(crate) fn eta(
+    remaining: u64,
+    concurrency: usize,
+    rate: Option<f64>,
+    slowest: Option<Duration>,
+) -> Option<Duration> {
+    let seconds = match rate {
+        Some(rate) => remaining as f64 / rate,
+        None => remaining as f64 * FIRST_GUESS / concurrency as f64,
+    };
+    let overall = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(overall.max(slowest.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_host_decides() {
+        let seconds = Duration::from_secs;
+        assert_eq!(eta(1_000, 8, Some(10.0), None), Some(seconds(100)));
+        assert_eq!(eta(1_000, 8, Some(10.0), Some(seconds(90))), Some(seconds(100)));
+        assert_eq!(eta(1_000, 8, Some(10.0), Some(seconds(900))), Some(seconds(900)));
+        assert_eq!(eta(128_400, 32, None, None).unwrap().as_secs(), 2_700);
+    }
+}

@@ -1,0 +1,104 @@
+//! Writes a job's records and commits them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use crate::{
+    CheckpointStore, Record, Result, SinkWriter,
+    checkpoint::{Checkpoint, Counters, Done, Finished},
+    driver::Ending,
+    progress::Progress,
+};
+
+/// How often records are committed: what a crash costs is at most this much fetching.
+pub(crate) const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// The most records handed to the sink in one call.
+const MAX_BATCH: usize = 1_024;
+
+/// The only one who touches sink and store while the job runs.
+pub(crate) struct Writer {
+    pub(crate) sink: Box<dyn SinkWriter>,
+    pub(crate) store: Arc<dyn CheckpointStore>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) done: Done,
+    pub(crate) counters: Counters,
+    /// When [`Counters::running`] was last brought up to date.
+    pub(crate) counted_at: Instant,
+}
+
+/// What has been written in all the job's lives.
+pub(crate) struct Written {
+    pub(crate) counters: Counters,
+    pub(crate) finished: Option<Finished>,
+}
+
+impl Writer {
+    /// Writes records until the driver has hung up, committing once a second, then ends the output
+    /// as `ending` says. Without an ending, the driver has failed: what came is committed.
+    pub(crate) async fn run(
+        mut self,
+        mut records: mpsc::Receiver<Record>,
+        ending: oneshot::Receiver<Ending>,
+    ) -> Result<Written> {
+        let mut commits = interval_at(Instant::now() + COMMIT_INTERVAL, COMMIT_INTERVAL);
+        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_dirty = false;
+        loop {
+            let mut batch = Vec::new();
+            tokio::select! {
+                biased;
+                _ = commits.tick() => if is_dirty {
+                    self.commit().await?;
+                    is_dirty = false;
+                },
+                count = records.recv_many(&mut batch, MAX_BATCH) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.write(batch).await?;
+                    is_dirty = true;
+                }
+            }
+        }
+        self.end(ending.await.ok()).await
+    }
+
+    async fn write(&mut self, batch: Vec<Record>) -> Result<()> {
+        for record in &batch {
+            let is_new = self.done.insert(record.task.index());
+            debug_assert!(is_new, "task {} was written before", record.task.index());
+            self.counters.add(record);
+        }
+        self.sink.write(batch).await
+    }
+
+    /// The commit rule: the sink is durable first, then one checkpoint says so.
+    async fn commit(&mut self) -> Result<Checkpoint> {
+        let sink = self.sink.checkpoint().await?;
+        let now = Instant::now();
+        self.counters.running += now - self.counted_at;
+        self.counted_at = now;
+        let checkpoint = Checkpoint::new(self.done.clone(), sink, self.counters.clone());
+        self.store.save(&checkpoint).await?;
+        self.progress.send_modify(|progress| progress.counters = self.counters.clone());
+        Ok(checkpoint)
+    }
+
+    async fn end(mut self, ending: Option<Ending>) -> Result<Written> {
+        // Committed before the output is published, so that a crash in between repeats only that.
+        let mut checkpoint = self.commit().await?;
+        let cancelled = match ending {
+            Some(Ending::Completed) => false,
+            Some(Ending::Cancelled) => true,
+            _ => return Ok(Written { counters: self.counters, finished: None }),
+        };
+        let finished = Finished { cancelled, parts: self.sink.finish().await? };
+        checkpoint.finished = Some(finished.clone());
+        self.store.save(&checkpoint).await?;
+        Ok(Written { counters: self.counters, finished: Some(finished) })
+    }
+}

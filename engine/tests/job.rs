@@ -1,0 +1,549 @@
+//! The promises of a job, with scripted parts and paused time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream, stream::BoxStream};
+use harvestman_engine::{
+    CheckpointStore, Code, Ending, Error, Extractor, FetchError, Fields, HostLimits, Job,
+    MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy, Sink, SinkState,
+    SinkWriter, Source, Task,
+    params::RetryParams,
+    testing::{ListSource, MemorySink, Reply, ScriptedFetcher},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+const NOW: Duration = Duration::ZERO;
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// `count` tasks spread evenly over `hosts` hosts.
+fn source(count: u64, hosts: u64) -> Arc<ListSource> {
+    Arc::new(ListSource::new((0..count).map(|index| format!("http://h{}.test/", index % hosts))))
+}
+
+fn indices(sink: &MemorySink) -> Vec<u64> {
+    let index = |line: String| serde_json::from_str::<Value>(&line).unwrap()["index"].as_u64();
+    let mut indices: Vec<_> = sink.lines().into_iter().map(|line| index(line).unwrap()).collect();
+    indices.sort_unstable();
+    indices
+}
+
+fn assert_complete(sink: &MemorySink, count: u64) {
+    assert_eq!(indices(sink), (0..count).collect::<Vec<_>>(), "every task has one record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_task_ends_in_one_record_whatever_happens_to_it() {
+    let urls = (0..60).map(|index| match index % 6 {
+        5 => "nonsense".to_owned(),
+        host => format!("http://h{host}.test/"),
+    });
+    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index() % 6, attempt) {
+        (1, _) => Reply::Panic,
+        (2, 1 | 2) => Reply::Fail(Code::Target5xx, ms(1)),
+        (3, _) => Reply::Fail(Code::Target4xx, ms(1)),
+        (4, _) => Reply::Hang,
+        _ => Reply::Page(ms(10)),
+    });
+    let sink = MemorySink::new();
+    let params = Params { timeout: Some(ms(1_000)), ..Params::new() };
+    let source = ListSource::new(urls).with_params(params);
+    let job = Job::new(Arc::new(source), fetcher.clone(), Arc::new(sink.clone()));
+    let report = job.spawn().wait().await.unwrap();
+
+    assert_eq!(report.ending, Ending::Completed);
+    assert_complete(&sink, 60);
+    assert_eq!(report.counters.ok, 20);
+    let expected = [
+        (Code::InvalidUrl, 10),
+        (Code::Timeout, 10),
+        (Code::Target4xx, 10),
+        (Code::PluginPanic, 10),
+    ];
+    assert_eq!(report.counters.by_code, BTreeMap::from(expected));
+    // 0: one try, 1: one, 2: three, 3: one, 4: three, 5: none.
+    assert_eq!(report.counters.attempts, 10 * (1 + 1 + 3 + 1 + 3));
+    assert_eq!(fetcher.log().len(), 90);
+    assert_eq!(report.skipped(), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_pauses_the_whole_host_and_no_other() {
+    // Host 0 asks for a pause of 5 s at its first request.
+    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index(), attempt) {
+        (0, 1) => Reply::SlowDown(ms(5_000)),
+        _ => Reply::Page(ms(10)),
+    });
+    let sink = MemorySink::new();
+    let begun = Instant::now();
+    let job = Job::new(source(400, 4), fetcher.clone(), Arc::new(sink.clone()));
+    job.with_concurrency(1).spawn().wait().await.unwrap();
+
+    assert_complete(&sink, 400);
+    let log = fetcher.log();
+    let early = log.iter().skip(1).filter(|(index, at)| index % 4 == 0 && *at < begun + ms(5_000));
+    assert_eq!(early.count(), 0, "requests to the paused host before its time");
+    let others = log.iter().filter(|(index, _)| index % 4 != 0).map(|(_, at)| *at).max().unwrap();
+    assert!(others < begun + ms(4_000), "the others went on: {:?}", others - begun);
+    assert!(begun.elapsed() < ms(8_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tar_pit_gets_its_share_of_the_slots_and_no_more() {
+    let fetcher = ScriptedFetcher::new(|task, _| match task.index() % 100 {
+        0 => Reply::Hang,
+        _ => Reply::Page(ms(100)),
+    });
+    let sink = MemorySink::new();
+    let params = Params { retry: Some(Arc::new(RetryParams::never())), ..Params::new() };
+    let urls = (0..10_000).map(|index| format!("http://h{}.test/", index % 100));
+    let source = Arc::new(ListSource::new(urls).with_params(params));
+    let begun = Instant::now();
+    let job = Job::new(source, fetcher.clone(), Arc::new(sink.clone())).with_concurrency(64);
+    job.spawn().wait().await.unwrap();
+
+    let last = fetcher.log().iter().filter(|(index, _)| index % 100 != 0).map(|(_, at)| *at).max();
+    let ideal = ms(100) * 9_900 / 64;
+    let taken = last.unwrap() - begun;
+    assert!(taken < ideal.mul_f64(1.1), "{taken:?} instead of {ideal:?}");
+    assert_complete(&sink, 10_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_host_gets_the_whole_concurrency() {
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let sink = MemorySink::new();
+    let begun = Instant::now();
+    let job = Job::new(source(10_000, 1), fetcher, Arc::new(sink)).with_concurrency(100);
+    job.spawn().wait().await.unwrap();
+    assert!(begun.elapsed() < ms(100 * 100 + 500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn host_limits_hold() {
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let limits = HostLimits::default().with_per_second(5.0);
+    let begun = Instant::now();
+    let job = Job::new(source(40, 2), fetcher.clone(), Arc::new(MemorySink::new()));
+    job.with_hosts(limits).spawn().wait().await.unwrap();
+    // 20 requests a host, 200 ms apart.
+    assert!((ms(3_700)..ms(4_200)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+
+    let limits = HostLimits::default().with_concurrency(3);
+    let begun = Instant::now();
+    let job = Job::new(source(60, 2), fetcher, Arc::new(MemorySink::new()));
+    job.with_hosts(limits).spawn().wait().await.unwrap();
+    assert!((ms(1_000)..ms(1_400)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// A source that counts what is taken from it.
+#[derive(Debug)]
+struct Counted {
+    inner: Arc<ListSource>,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Source for Counted {
+    fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
+        let taken = Arc::clone(&self.taken);
+        let count = move |_: &Result<Task>| {
+            taken.fetch_add(1, Ordering::Relaxed);
+        };
+        self.inner.open(from).inspect(count).boxed()
+    }
+
+    fn total(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_source_is_read_only_so_far_ahead() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let source = Counted { inner: source(100_000, 10), taken: Arc::clone(&taken) };
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Hang);
+    let job = Job::new(Arc::new(source), fetcher.clone(), Arc::new(MemorySink::new()));
+    let job = job.with_look_ahead(1_000).with_concurrency(10).spawn();
+    tokio::time::sleep(ms(5_000)).await;
+    let taken = taken.load(Ordering::Relaxed);
+    assert!((1_000..1_256).contains(&taken), "{taken}");
+    assert_eq!(job.progress().total, None);
+    job.abort();
+    assert_eq!(job.wait().await.unwrap().ending, Ending::Aborted);
+}
+
+/// A sink that takes nothing until it is allowed to.
+#[derive(Debug)]
+struct Stuck(Arc<tokio::sync::Semaphore>);
+
+#[async_trait]
+impl Sink for Stuck {
+    async fn open(&self, _resume: Option<&SinkState>) -> Result<Box<dyn SinkWriter>> {
+        Ok(Box::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+#[async_trait]
+impl SinkWriter for Stuck {
+    async fn write(&mut self, records: Vec<Record>) -> Result<()> {
+        let _permit = self.0.acquire().await.unwrap();
+        drop(records);
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self) -> Result<SinkState> {
+        Ok(SinkState(json!({})))
+    }
+
+    async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_sink_stops_the_fetching_and_then_the_reading() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let source = Counted { inner: source(100_000, 1), taken: Arc::clone(&taken) };
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(1)));
+    let job = Job::new(Arc::new(source), fetcher.clone(), Arc::new(Stuck(Arc::clone(&gate))));
+    let job = job.with_look_ahead(500).with_concurrency(16).spawn();
+    tokio::time::sleep(ms(60_000)).await;
+    let fetched = fetcher.log().len();
+    assert!(fetched < 3_000, "{fetched} pages fetched");
+    assert!(taken.load(Ordering::Relaxed) < fetched + 800);
+    gate.add_permits(1);
+    let report = job.wait().await.unwrap();
+    assert_eq!(report.counters.ok, 100_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_in_memory_are_bounded_in_bytes() {
+    /// Pages of 100 KiB, and how many there were.
+    #[derive(Debug, Default)]
+    struct Big(AtomicUsize);
+    #[async_trait]
+    impl harvestman_engine::Fetcher for Big {
+        async fn fetch(&self, task: &Task) -> Result<Page, FetchError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Page::new(task.target().expect("valid").clone(), "x".repeat(100 * 1024)))
+        }
+    }
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let fetcher = Arc::new(Big::default());
+    let job = Job::new(source(1_000, 1), fetcher.clone(), Arc::new(Stuck(Arc::clone(&gate))));
+    let job = job.with_page_budget(1024 * 1024).with_concurrency(8).spawn();
+    tokio::time::sleep(ms(10_000)).await;
+    let fetched = fetcher.0.load(Ordering::Relaxed);
+    assert!(fetched <= 10 + 8, "{fetched} pages of 100 KiB with a budget of 1 MiB");
+    gate.add_permits(1);
+    assert_eq!(job.wait().await.unwrap().counters.ok, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_job_goes_on_and_a_finished_one_stays_finished() {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let job = || {
+        let job = Job::new(source(1_000, 3), fetcher.clone(), Arc::new(sink.clone()));
+        job.with_store(store.clone()).with_concurrency(10)
+    };
+    let first = job().spawn();
+    tokio::time::sleep(ms(2_050)).await;
+    first.suspend();
+    tokio::time::sleep(ms(1)).await;
+    assert_eq!(first.progress().phase, Phase::Draining);
+    let report = first.wait().await.unwrap();
+    assert_eq!(report.ending, Ending::Suspended);
+    assert_eq!(sink.published(), None);
+    let done = report.counters.done();
+    assert!((100..400).contains(&done), "{done}");
+    assert_eq!(fetcher.log().len() as u64, done, "nothing under way was thrown away");
+
+    let second = job().spawn();
+    tokio::time::sleep(ms(1)).await;
+    assert_eq!(second.progress().resumed, done);
+    let report = second.wait().await.unwrap();
+    assert_eq!((report.ending, report.counters.ok), (Ending::Completed, 1_000));
+    assert_complete(&sink, 1_000);
+    assert_eq!(fetcher.log().len(), 1_000);
+
+    let again = job().spawn().wait().await.unwrap();
+    assert_eq!(again, report);
+    assert_eq!(fetcher.log().len(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_job_completes_its_output_without_the_rest() {
+    let sink = MemorySink::new();
+    let fetcher = ScriptedFetcher::new(|task, _| match task.index() {
+        7 => Reply::Hang,
+        8 => Reply::Fail(Code::Target5xx, ms(100)),
+        _ => Reply::Page(ms(100)),
+    });
+    let job = Job::new(source(1_000, 1), fetcher, Arc::new(sink.clone()));
+    let job = job.with_concurrency(10).with_grace(ms(3_000)).spawn();
+    tokio::time::sleep(ms(1_050)).await;
+    job.cancel();
+    job.suspend();
+    let begun = Instant::now();
+    let report = job.wait().await.unwrap();
+    assert!((ms(2_900)..ms(3_300)).contains(&begun.elapsed()), "the grace is waited out");
+    assert_eq!(report.ending, Ending::Cancelled, "a cancel is not taken back");
+    let done = report.counters.done();
+    assert_eq!(report.skipped(), Some(1_000 - done));
+    assert_eq!(sink.published().unwrap().len() as u64, done);
+    assert!(!indices(&sink).contains(&7), "what was given up is skipped");
+}
+
+#[derive(Debug)]
+struct Failing(Box<dyn Source>, Failure);
+
+/// How a source fails after its tasks.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    Error,
+    Panic,
+}
+
+impl Source for Failing {
+    fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
+        let how = self.1;
+        let end = stream::once(async move {
+            match how {
+                Failure::Error => Err(Error::invalid("the source", "is broken")),
+                Failure::Panic => panic!("as told"),
+            }
+        });
+        self.0.open(from).chain(end).boxed()
+    }
+
+    fn total(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_source_ends_the_job_and_loses_nothing_written() {
+    for (how, message) in [
+        (Failure::Error, "the source: is broken"),
+        (Failure::Panic, "source panicked: as told"),
+    ] {
+        let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
+        let list = ListSource::new((0..2_000).map(|_| "http://a.test/"));
+        let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(10)));
+        let broken = Arc::new(Failing(Box::new(list.clone()), how));
+        let job = Job::new(broken, fetcher.clone(), Arc::new(sink.clone()));
+        let job = job.with_store(store.clone()).with_look_ahead(100);
+        let error = job.spawn().wait().await.unwrap_err();
+        assert_eq!(error.to_string(), message);
+        let saved = store.load().await.unwrap().unwrap();
+        assert!(saved.counters.done() > 1_000, "{:?}", saved.counters);
+
+        let mended = Job::new(Arc::new(list), fetcher, Arc::new(sink.clone()));
+        mended.with_store(store).spawn().wait().await.unwrap();
+        assert_complete(&sink, 2_000);
+    }
+}
+
+/// A sink whose writer fails at its n-th call, by error or panic.
+#[derive(Debug)]
+struct Fragile {
+    inner: MemorySink,
+    fail_at: Arc<Mutex<Option<(usize, bool)>>>,
+}
+
+struct FragileWriter {
+    inner: Box<dyn SinkWriter>,
+    fail_at: Arc<Mutex<Option<(usize, bool)>>>,
+}
+
+impl FragileWriter {
+    fn step(&self) -> Result<()> {
+        let mut fail_at = self.fail_at.lock().unwrap();
+        match &mut *fail_at {
+            Some((0, panics)) => {
+                let panics = *panics;
+                *fail_at = None;
+                drop(fail_at);
+                assert!(!panics, "as told");
+                Err(Error::invalid("the sink", "is full"))
+            }
+            Some((steps, _)) => {
+                *steps -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for Fragile {
+    async fn open(&self, resume: Option<&SinkState>) -> Result<Box<dyn SinkWriter>> {
+        let inner = self.inner.open(resume).await?;
+        Ok(Box::new(FragileWriter { inner, fail_at: Arc::clone(&self.fail_at) }))
+    }
+}
+
+#[async_trait]
+impl SinkWriter for FragileWriter {
+    async fn write(&mut self, records: Vec<Record>) -> Result<()> {
+        self.step()?;
+        self.inner.write(records).await
+    }
+
+    async fn checkpoint(&mut self) -> Result<SinkState> {
+        self.step()?;
+        self.inner.checkpoint().await
+    }
+
+    async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
+        self.step()?;
+        self.inner.finish().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_sink_ends_the_job_at_once_and_the_same_job_finishes_later() {
+    for steps in [0, 1, 5, 40, 200] {
+        for panics in [false, true] {
+            let (store, inner) = (Arc::new(MemoryStore::new()), MemorySink::new());
+            let fail_at = Arc::new(Mutex::new(Some((steps, panics))));
+            let fetcher = ScriptedFetcher::new(|task, _| Reply::Page(ms(50 + task.index() % 50)));
+            let job = || {
+                let sink = Fragile { inner: inner.clone(), fail_at: Arc::clone(&fail_at) };
+                let job = Job::new(source(500, 5), fetcher.clone(), Arc::new(sink));
+                job.with_store(store.clone()).with_concurrency(8)
+            };
+            let mut lives = 0;
+            loop {
+                lives += 1;
+                match job().spawn().wait().await {
+                    Ok(report) => break assert_eq!(report.counters.ok, 500),
+                    Err(Error::Panicked { part: "sink", message }) => {
+                        assert!(panics && message == "as told", "{message}");
+                    }
+                    Err(error) => assert_eq!(error.to_string(), "the sink: is full"),
+                }
+            }
+            assert!(lives <= 2);
+            assert_complete(&inner, 500);
+        }
+    }
+}
+
+/// An extractor that panics for some tasks and never ends for others.
+#[derive(Debug)]
+struct Wild;
+
+#[async_trait]
+impl Extractor for Wild {
+    async fn extract(&self, task: &Task, _page: &Page) -> Result<Fields, FetchError> {
+        match task.index() % 3 {
+            0 => panic!("as told"),
+            1 => std::future::pending().await,
+            _ => Ok(Fields::default()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extractor_costs_its_task_at_most() {
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(NOW));
+    let sink = MemorySink::new();
+    let job = Job::new(source(30, 1), fetcher.clone(), Arc::new(sink.clone()));
+    let report = job.with_extractor(Arc::new(Wild)).spawn().wait().await.unwrap();
+    let expected = BTreeMap::from([(Code::PluginPanic, 10), (Code::ExtractFailed, 10)]);
+    assert_eq!((report.counters.ok, report.counters.by_code), (10, expected));
+    assert_eq!(fetcher.log().len(), 30, "an extraction is not tried again");
+    assert_complete(&sink, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_eta_knows_the_slowest_host() {
+    // Host 0 takes ten times as long, and both have as many tasks.
+    let fetcher = ScriptedFetcher::new(|task, _| match task.index() % 2 {
+        0 => Reply::Page(ms(1_000)),
+        _ => Reply::Page(ms(100)),
+    });
+    let limits = HostLimits::default().with_concurrency(1);
+    let job = Job::new(source(400, 2), fetcher, Arc::new(MemorySink::new()));
+    let job = job.with_hosts(limits).spawn();
+    tokio::time::sleep(ms(10_100)).await;
+    let progress = job.progress();
+    assert_eq!(progress.total, Some(400));
+    let eta = progress.eta.unwrap().as_secs_f64();
+    assert!((150.0..230.0).contains(&eta), "{eta} s for 190 pages of one second");
+    assert!((5.0..12.0).contains(&progress.rate.unwrap()), "{:?}", progress.rate);
+    job.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_outside_the_slots() {
+    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index() % 20, attempt) {
+        (0, 1) => Reply::SlowDown(ms(1_000)),
+        _ => Reply::Page(ms(5)),
+    });
+    let begun = Instant::now();
+    let job = Job::new(source(4_000, 200), fetcher, Arc::new(MemorySink::new()));
+    job.with_concurrency(10).spawn().wait().await.unwrap();
+    // Inside the slots it would be 200 × 1 s ÷ 10 on top.
+    assert!(begun.elapsed() < ms(5_000), "{:?}", begun.elapsed());
+}
+
+/// Runs a job that is killed after each of these times, then to its end.
+async fn run_with_crashes(crashes: &[u64], hosts: u64, suspend: bool) -> (MemorySink, Report) {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
+    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index() % 10, attempt) {
+        (3, 1) => Reply::Fail(Code::Target5xx, ms(5)),
+        (4, 1) => Reply::SlowDown(ms(300)),
+        _ => Reply::Page(ms(10 + task.index() * 7 % 90)),
+    });
+    let job = || {
+        let job = Job::new(source(600, hosts), fetcher.clone(), Arc::new(sink.clone()));
+        let retry = RetryPolicy::default().with_params(RetryParams::up_to(5));
+        job.with_store(store.clone()).with_concurrency(8).with_retry(retry)
+    };
+    for &after in crashes {
+        let running = job().spawn();
+        tokio::time::sleep(ms(after)).await;
+        if suspend {
+            running.suspend();
+        } else {
+            running.abort();
+        }
+        running.wait().await.unwrap();
+    }
+    let report = job().spawn().wait().await.unwrap();
+    (sink, report)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn crashes_and_suspends_lose_and_repeat_nothing(
+        crashes in prop::collection::vec(0_u64..3_000, 0..6),
+        hosts in 1_u64..20,
+        suspend: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().start_paused(true).build().unwrap();
+        let (sink, report) = runtime.block_on(run_with_crashes(&crashes, hosts, suspend));
+        assert_complete(&sink, 600);
+        prop_assert_eq!(report.counters.ok, 600);
+        prop_assert_eq!(report.ending, Ending::Completed);
+    }
+}
