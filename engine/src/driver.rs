@@ -20,12 +20,12 @@ use tokio::{
 };
 
 pub(crate) use self::attempt::{Found, Plugins};
-pub use self::{hosts::HostLimits, retry::RetryPolicy};
 use self::{
     attempt::Attempt,
     hosts::{HostKey, Hosts, Pending, Verdict},
     rate::Rate,
 };
+pub use self::{hosts::HostLimits, retry::RetryPolicy};
 use crate::{
     Code, FetchError, Record, Result, Task,
     checkpoint::Done,

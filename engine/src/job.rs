@@ -28,7 +28,7 @@ pub const DEFAULT_LOOK_AHEAD: usize = 10_000;
 /// How many bytes of pages are kept in memory, unless told otherwise: 256 MiB.
 pub const DEFAULT_PAGE_BUDGET: u64 = 256 * 1024 * 1024;
 /// How long a stopping job waits for its attempts under way, unless told otherwise.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+pub const DEFAULT_GRACE: Duration = Duration::from_mins(1);
 
 /// Records between driver and writer.
 const RECORD_QUEUE: usize = 1_024;
@@ -214,7 +214,8 @@ impl Job {
 
 /// Turns a panic of one of the job's own parts into an error.
 async fn caught<T>(part: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| {
-        Err(Error::Panicked { part, message: panic_message(&*payload) })
-    })
+    std::panic::AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|payload| Err(Error::Panicked { part, message: panic_message(&*payload) }))
 }

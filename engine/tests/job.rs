@@ -1,4 +1,5 @@
 //! The promises of a job, with scripted parts and paused time.
+#![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
 
 use std::{
     collections::BTreeMap,
@@ -58,7 +59,7 @@ async fn every_task_ends_in_one_record_whatever_happens_to_it() {
         _ => Reply::Page(ms(10)),
     });
     let sink = MemorySink::new();
-    let params = Params { timeout: Some(ms(1_000)), ..Params::new() };
+    let params = Params::new().with_timeout(ms(1_000));
     let source = ListSource::new(urls).with_params(params);
     let job = Job::new(Arc::new(source), fetcher.clone(), Arc::new(sink.clone()));
     let report = job.spawn().wait().await.unwrap();
@@ -107,7 +108,7 @@ async fn a_tar_pit_gets_its_share_of_the_slots_and_no_more() {
         _ => Reply::Page(ms(100)),
     });
     let sink = MemorySink::new();
-    let params = Params { retry: Some(Arc::new(RetryParams::never())), ..Params::new() };
+    let params = Params::new().with_retry(RetryParams::never());
     let urls = (0..10_000).map(|index| format!("http://h{}.test/", index % 100));
     let source = Arc::new(ListSource::new(urls).with_params(params));
     let begun = Instant::now();
@@ -337,10 +338,9 @@ impl Source for Failing {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_source_ends_the_job_and_loses_nothing_written() {
-    for (how, message) in [
-        (Failure::Error, "the source: is broken"),
-        (Failure::Panic, "source panicked: as told"),
-    ] {
+    for (how, message) in
+        [(Failure::Error, "the source: is broken"), (Failure::Panic, "source panicked: as told")]
+    {
         let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
         let list = ListSource::new((0..2_000).map(|_| "http://a.test/"));
         let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(10)));
@@ -493,14 +493,17 @@ async fn the_eta_knows_the_slowest_host() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_outside_the_slots() {
-    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index() % 20, attempt) {
-        (0, 1) => Reply::SlowDown(ms(1_000)),
-        _ => Reply::Page(ms(5)),
+    let fetcher = ScriptedFetcher::new(|task, attempt| {
+        match ((task.index() + task.index() / 200) % 20, attempt) {
+            // One task of each host.
+            (0, 1) => Reply::SlowDown(ms(1_000)),
+            _ => Reply::Page(ms(5)),
+        }
     });
     let begun = Instant::now();
     let job = Job::new(source(4_000, 200), fetcher, Arc::new(MemorySink::new()));
     job.with_concurrency(10).spawn().wait().await.unwrap();
-    // Inside the slots it would be 200 × 1 s ÷ 10 on top.
+    // 4,000 × 5 ms ÷ 10, and inside the slots it would be 200 × 1 s ÷ 10 on top.
     assert!(begun.elapsed() < ms(5_000), "{:?}", begun.elapsed());
 }
 

@@ -21,7 +21,7 @@ const MAX_PAUSED_HOSTS: usize = 65_536;
 /// A host that refuses without saying for how long is left alone this long, then twice as long…
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// …and at most this long.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// A rate may catch up on this much time, since a timer is never exact.
 const PACE_SLACK: Duration = Duration::from_millis(10);
 

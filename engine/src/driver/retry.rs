@@ -33,7 +33,7 @@ impl Default for RetryPolicy {
             params: RetryParams::default(),
             base: Duration::from_millis(500),
             max_wait: Duration::from_secs(30),
-            max_retry_after: Duration::from_secs(300),
+            max_retry_after: Duration::from_mins(5),
         }
     }
 }

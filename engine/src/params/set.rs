@@ -84,7 +84,7 @@ impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
 /// Puts the parameter's name before a message that doesn't have it yet.
 fn named<E: de::Error>(key: &str, error: E) -> E {
     let message = error.to_string();
-    let has_name = message.starts_with(key) || message.starts_with('`');
+    let has_name = message.trim_start_matches('`').starts_with(key);
     if has_name { error } else { E::custom(format!("{key}: {message}")) }
 }
 

@@ -322,8 +322,8 @@ mod tests {
         read(&written).unwrap_or_else(|error| panic!("{value}: {error}")).remove(0)
     }
 
-    fn error(value: Value) -> String {
-        read(&value).unwrap_err().to_string()
+    fn error(value: &Value) -> String {
+        read(value).unwrap_err().to_string()
     }
 
     #[test]
@@ -378,14 +378,14 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_place_and_the_remedy() {
-        assert!(error(json!({"a": {"b": "nope"}})).starts_with("extract.a.b: `nope` is no type"));
-        assert!(error(json!({"a": ".price"})).contains(r#"{"selector": ".price"}"#));
-        assert!(error(json!({"a": {"selector": "b", "regexp": "x"}})).contains("`regexp`"));
-        assert!(error(json!({"a": {"attr": "href"}})).contains("needs a `selector`"));
-        assert!(error(json!([1])).contains("must be an object"));
-        assert!(error(json!({})).contains("no fields"));
-        assert!(error(json!({"a": "enum"})).contains("names its values"));
+        assert!(error(&json!({"a": {"b": "nope"}})).starts_with("extract.a.b: `nope` is no type"));
+        assert!(error(&json!({"a": ".price"})).contains(r#"{"selector": ".price"}"#));
+        assert!(error(&json!({"a": {"selector": "b", "regexp": "x"}})).contains("`regexp`"));
+        assert!(error(&json!({"a": {"attr": "href"}})).contains("needs a `selector`"));
+        assert!(error(&json!([1])).contains("must be an object"));
+        assert!(error(&json!({})).contains("no fields"));
+        assert!(error(&json!({"a": "enum"})).contains("names its values"));
         let deep = json!({"a": {"b": {"c": {"d": {"e": "string"}}}}});
-        assert!(error(deep).contains("deeper than 4"));
+        assert!(error(&deep).contains("deeper than 4"));
     }
 }
