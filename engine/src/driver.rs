@@ -46,11 +46,12 @@ pub(crate) enum Command {
 }
 
 /// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Ending {
     /// Every task has its record, and the output is complete.
+    #[default]
     Completed,
     /// The tasks that were not begun have no record; the output is complete without them.
     Cancelled,

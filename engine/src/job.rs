@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::handle::{JobHandle, Report};
+pub use self::handle::{JobHandle, Report, Stopper};
 use crate::{
     CheckpointStore, Error, Extractor, Fetcher, MemoryStore, Result, Sink, Source, WholePage,
     budget::PageBudget,

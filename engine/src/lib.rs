@@ -30,7 +30,7 @@ pub use crate::{
     error::{BoxError, Error, Result},
     extractor::{Extractor, Fields, WholePage},
     fetcher::{FetchError, Fetcher},
-    job::{Job, JobHandle, Report},
+    job::{Job, JobHandle, Report, Stopper},
     line::{Line, LineReader, MAX_EXCERPT_BYTES, TaskFields, excerpt},
     page::Page,
     params::Params,

@@ -9,7 +9,10 @@ use serde::{
     de::value::{Error as ProbeError, UnitDeserializer},
 };
 
-use crate::cell::{Cell, Text};
+use crate::{
+    cell::{Cell, Text},
+    parser::has_control,
+};
 
 /// What begins the name of a column whose cells go into the task's metadata.
 const METADATA_PREFIX: &str = "metadata.";
@@ -159,7 +162,7 @@ fn set_url(fields: &mut TaskFields<'_>, cell: &str) -> Result<(), String> {
     let url = cell.trim();
     fields.set("url", Text(url)).map_err(|error| describe(&error))?;
     // The URL parser drops line breaks and tabs, which would join two URLs into one.
-    if url.chars().any(char::is_control) {
+    if has_control(url) {
         return Err("the URL holds a control character".to_owned());
     }
     Ok(())

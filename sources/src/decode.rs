@@ -1,11 +1,11 @@
 //! Decodes compressed input as it is read, within bounds.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 use harvestman_engine::Error;
 
-use crate::Compression;
+use crate::{Compression, head::read_more, reading::Reheaded};
 
 /// The largest window of a zstd frame, as a power of two: 8 MiB, what every decoder has to
 /// support. Beyond are `--long` and `--ultra`.
@@ -33,6 +33,21 @@ pub(crate) fn decode<'a>(
             Box::new(limit(Box::new(decoder)))
         }
     })
+}
+
+/// Tells the compression of an input that has no name by its first bytes; no more are read than it
+/// takes to know.
+pub(crate) fn detect<R: Read>(mut input: R) -> io::Result<(Compression, Reheaded<R>)> {
+    let mut bytes = Vec::new();
+    let compression = loop {
+        if let Some(compression) = Compression::of_first_bytes(&bytes) {
+            break compression;
+        }
+        if !read_more(&mut input, &mut bytes)? {
+            break Compression::None;
+        }
+    };
+    Ok((compression, Cursor::new(bytes).chain(input)))
 }
 
 struct Limited<'a> {

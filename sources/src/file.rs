@@ -1,7 +1,7 @@
 //! Tasks from a file.
 
 use std::{
-    fs::{File, Metadata},
+    fs::{self, File, Metadata},
     io::{Seek, SeekFrom},
     path::Path,
     sync::Arc,
@@ -176,11 +176,11 @@ impl SurveyedFile {
 }
 
 fn open_file(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let metadata = file.metadata().map_err(Error::io("open", path))?;
+    // Asked before it is opened, which would wait at a named pipe for somebody to write.
+    let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     if !metadata.is_file() {
         let message = "is no regular file; give a pipe as standard input";
         return Err(Error::invalid(path.display().to_string(), message));
     }
-    Ok(file)
+    File::open(path).map_err(Error::io("open", path))
 }

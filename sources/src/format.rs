@@ -31,6 +31,9 @@ pub enum Compression {
     Zstd,
 }
 
+const SIGNATURES: &[(&[u8], Compression)] =
+    &[(b"\x1F\x8B", Compression::Gzip), (b"\x28\xB5\x2F\xFD", Compression::Zstd)];
+
 impl InputFormat {
     /// The format that a file's suffix names, below `.gz` or `.zst`: `.txt`, `.list`, `.urls`;
     /// `.ndjson`, `.jsonl`; `.csv`.
@@ -66,6 +69,20 @@ impl Compression {
     pub fn of_path(path: &Path) -> Self {
         split_name(path).map_or(Self::None, |(_, compression)| compression)
     }
+
+    /// The compression that the first bytes of an input are those of; `None` if there are too few
+    /// to tell. No list of tasks begins with either signature.
+    pub fn of_first_bytes(bytes: &[u8]) -> Option<Self> {
+        for (signature, compression) in SIGNATURES {
+            if bytes.starts_with(signature) {
+                return Some(*compression);
+            }
+            if signature.starts_with(bytes) {
+                return None;
+            }
+        }
+        Some(Self::None)
+    }
 }
 
 /// The file's name in lower case without the suffix of its compression.
@@ -100,6 +117,22 @@ mod tests {
             let path = Path::new(path);
             let found = (InputFormat::of_path(path), Compression::of_path(path));
             assert_eq!(found, (format, compression), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_compressions_apart() {
+        for (bytes, compression) in [
+            (&b""[..], None),
+            (b"\x1F", None),
+            (b"\x1F\x8B\x08", Some(Compression::Gzip)),
+            (b"(", None),
+            (b"(\xB5/", None),
+            (b"(\xB5/\xFD", Some(Compression::Zstd)),
+            (b"h", Some(Compression::None)),
+            (b"(a", Some(Compression::None)),
+        ] {
+            assert_eq!(Compression::of_first_bytes(bytes), compression, "{bytes:?}");
         }
     }
 

@@ -87,7 +87,8 @@ fn first_line(bytes: &[u8], is_ended: bool) -> Option<&[u8]> {
     }
 }
 
-fn read_more(input: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<bool> {
+/// Appends what one read yields; false at the end of the input.
+pub(crate) fn read_more(input: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<bool> {
     let mut chunk = [0; 8 * 1024];
     loop {
         match input.read(&mut chunk) {

@@ -2,7 +2,7 @@
 
 use crate::{Compression, InputFormat};
 
-/// The largest decoded size of a compressed file, and the most bytes taken from a pipe, when the
+/// The largest decoded size of a compressed input, and the most bytes taken from a pipe, when the
 /// caller doesn't say.
 pub const DEFAULT_MAX_DECODED_BYTES: u64 = 1_000_000_000;
 
@@ -27,8 +27,8 @@ impl Default for InputOptions {
 }
 
 impl InputOptions {
-    /// Format and compression by suffix or first line, [`DEFAULT_MAX_DECODED_BYTES`], any number
-    /// of tasks.
+    /// Format and compression by a file's suffix or by what an input begins with,
+    /// [`DEFAULT_MAX_DECODED_BYTES`], any number of tasks.
     pub fn new() -> Self {
         Self::default()
     }
@@ -39,13 +39,13 @@ impl InputOptions {
         self
     }
 
-    /// Sets the compression of a file, whatever its suffix says.
+    /// Sets the compression, whatever a file's suffix or a pipe's first bytes say.
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
     }
 
-    /// Sets the largest decoded size of a compressed file, and the most bytes taken from a pipe.
+    /// Sets the largest decoded size of a compressed input, and the most bytes taken from a pipe.
     /// More of them end the job. A plain file may be of any size.
     pub fn with_max_decoded_bytes(mut self, bytes: u64) -> Self {
         self.max_decoded_bytes = bytes;

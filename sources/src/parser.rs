@@ -51,7 +51,7 @@ impl Parser {
 
     fn parse_url(&self, line: Line, url: &str) -> Task {
         // The URL parser drops tabs and carriage returns, which would join two URLs into one.
-        if url.chars().any(char::is_control) {
+        if has_control(url) {
             return self.unreadable(line, "holds a control character", url.as_bytes());
         }
         self.reader.read_url(line, url)
@@ -60,6 +60,15 @@ impl Parser {
     fn unreadable(&self, line: Line, what: &str, bytes: &[u8]) -> Task {
         let shown = excerpt(bytes, MAX_EXCERPT_BYTES);
         self.reader.invalid(line, format!("line {} {what}: {shown}", line.number))
+    }
+}
+
+/// Whether a text holds a control character; quick on ASCII, which nearly every URL is.
+pub(crate) fn has_control(text: &str) -> bool {
+    if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
     }
 }
 

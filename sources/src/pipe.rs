@@ -12,7 +12,7 @@ use harvestman_engine::{Error, LineReader, Result, Source, Task};
 
 use crate::{
     InputOptions,
-    decode::read_error,
+    decode::{decode, detect, read_error},
     feed::{Outlet, stream},
     reading::{Reading, begin},
     spool::{INPUT, Spool, marker_path},
@@ -31,8 +31,9 @@ use crate::{
 /// is enough for the input to be empty.
 ///
 /// Lines are read as by [`FileSource`](crate::FileSource); the format is that of the options, or
-/// the one that the first line [looks like](crate::InputFormat::of_first_line). Compressed input
-/// is refused. The number of tasks isn't known beforehand.
+/// the one that the first line [looks like](crate::InputFormat::of_first_line). Input that begins as
+/// [gzip or zstd](crate::Compression::of_first_bytes) is decoded; the spool has it as it came. The
+/// number of tasks isn't known beforehand.
 #[derive(Debug)]
 pub struct PipeSource {
     spool: Arc<Spool>,
@@ -92,8 +93,11 @@ fn send(
     from: u64,
     outlet: &Outlet,
 ) -> Result<()> {
-    let input = spool.reader().map_err(read_error(INPUT))?;
-    let (layout, rows) = begin(input, options.format, &reader, INPUT)?;
+    let (detected, input) = spool.reader().and_then(detect).map_err(read_error(INPUT))?;
+    let compression = options.compression.unwrap_or(detected);
+    let decoded = decode(input, compression, options.max_decoded_bytes, INPUT);
+    let decoded = decoded.map_err(read_error(INPUT))?;
+    let (layout, rows) = begin(decoded, options.format, &reader, INPUT)?;
     Reading::new(rows, &layout, reader, 0, INPUT)
         .with_max_tasks(options.max_tasks)
         .send(from, outlet)

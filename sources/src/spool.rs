@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -29,6 +29,9 @@ pub(crate) struct Spool {
     path: PathBuf,
     /// How many bytes of the spool belong to the input.
     bytes: AtomicU64,
+    /// Whether the input has begun, and has been the spool's so far. Kept outside of the lock, which
+    /// is held for as long as a read from a silent pipe takes.
+    is_same: AtomicBool,
     pipe: Mutex<Pipe>,
 }
 
@@ -78,7 +81,12 @@ impl Spool {
         let chunk = vec![0; CHUNK_BYTES].into();
         let hash = Sha256::new();
         let pipe = Pipe { input, chunk, end, earlier, compared: 0, hash, max_bytes, state };
-        Ok(Self { path: path.to_owned(), bytes: AtomicU64::new(bytes), pipe: Mutex::new(pipe) })
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: AtomicU64::new(bytes),
+            is_same: AtomicBool::new(false),
+            pipe: Mutex::new(pipe),
+        })
     }
 
     /// Begins to read from the spool's beginning.
@@ -86,12 +94,9 @@ impl Spool {
     /// If the spool is of an earlier process, waits for the first bytes of the input, so that
     /// another input is found out before anything is done.
     pub(crate) fn reader(self: &Arc<Self>) -> io::Result<SpoolReader> {
-        let spooled = self.bytes();
-        if spooled > 0 {
-            self.with_pipe(|pipe| {
-                let is_unknown = pipe.compared == 0 && pipe.state != State::Ended;
-                if is_unknown { pipe.advance(&self.path, &self.bytes) } else { Ok(()) }
-            })?;
+        if self.bytes() > 0 && !self.is_same.load(Ordering::Acquire) {
+            // Another reader may have found out meanwhile.
+            self.with_pipe(|pipe| if pipe.is_known() { Ok(()) } else { self.advance(pipe) })?;
         }
         let file = File::open(&self.path)?;
         Ok(SpoolReader { spool: Arc::clone(self), file, position: 0 })
@@ -105,11 +110,17 @@ impl Spool {
     fn extend(&self, position: u64) -> io::Result<bool> {
         self.with_pipe(|pipe| {
             while self.bytes() <= position && pipe.state != State::Ended {
-                pipe.advance(&self.path, &self.bytes)?;
+                self.advance(pipe)?;
             }
             Ok(())
         })?;
         Ok(self.bytes() > position)
+    }
+
+    fn advance(&self, pipe: &mut Pipe) -> Result<()> {
+        let result = pipe.advance(&self.path, &self.bytes);
+        self.is_same.store(pipe.is_known(), Ordering::Release);
+        result
     }
 
     fn with_pipe(&self, act: impl FnOnce(&mut Pipe) -> Result<()>) -> io::Result<()> {
@@ -121,6 +132,15 @@ impl Spool {
 }
 
 impl Pipe {
+    /// Whether the input has begun as the spool does.
+    fn is_known(&self) -> bool {
+        match self.state {
+            State::Open | State::Complete => self.compared > 0,
+            State::Ended => true,
+            State::Failed(_) => false,
+        }
+    }
+
     /// Reads once from the input: compares what the spool has of it, keeps the rest.
     fn advance(&mut self, path: &Path, bytes: &AtomicU64) -> Result<()> {
         if let State::Failed(message) = &self.state {

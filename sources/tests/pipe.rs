@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::mpsc,
 };
@@ -13,11 +13,11 @@ use futures::{StreamExt, TryStreamExt};
 use harvestman_engine::{
     Error, LineReader, Params, Result, Source, Task, testing::source_conformance,
 };
-use harvestman_sources::{InputFormat, InputOptions, PipeSource};
+use harvestman_sources::{Compression, InputFormat, InputOptions, PipeSource};
 
 /// The end of a pipe whose other end the test holds; dropping that one ends the input.
 struct Fed {
-    pieces: mpsc::Receiver<&'static str>,
+    pieces: mpsc::Receiver<Vec<u8>>,
     rest: io::Cursor<Vec<u8>>,
 }
 
@@ -25,13 +25,13 @@ impl Read for Fed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.rest.position() == self.rest.get_ref().len() as u64 {
             let piece = self.pieces.recv().unwrap_or_default();
-            self.rest = io::Cursor::new(piece.as_bytes().to_vec());
+            self.rest = io::Cursor::new(piece);
         }
         self.rest.read(buffer)
     }
 }
 
-fn pipe() -> (mpsc::Sender<&'static str>, Fed) {
+fn pipe() -> (mpsc::Sender<Vec<u8>>, Fed) {
     let (sender, pieces) = mpsc::channel();
     (sender, Fed { pieces, rest: io::Cursor::default() })
 }
@@ -87,19 +87,68 @@ async fn tasks_come_before_the_input_ends_and_are_in_the_spool_by_then() {
     let (feed, input) = pipe();
     let source = open(input, &dir.spool()).unwrap();
     let mut stream = source.open(0);
-    feed.send("h").unwrap();
-    feed.send("ttp://a.test/\nhttp://b.").unwrap();
+    feed.send("h".into()).unwrap();
+    feed.send("ttp://a.test/\nhttp://b.".into()).unwrap();
     assert_eq!(stream.try_next().await.unwrap().unwrap().url(), Some("http://a.test/"));
     assert_eq!(fs::read_to_string(dir.spool()).unwrap(), "http://a.test/\nhttp://b.");
     assert!(!dir.marker().exists());
     // Another opening begins with what is in the spool.
     let first = source.open(0).try_next().await.unwrap().unwrap();
     assert_eq!(first.url(), Some("http://a.test/"));
-    feed.send("test/\n").unwrap();
+    feed.send("test/\n".into()).unwrap();
     assert_eq!(stream.try_next().await.unwrap().unwrap().url(), Some("http://b.test/"));
     drop(feed);
     assert!(stream.next().await.is_none());
     assert!(dir.marker().exists());
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
+#[tokio::test]
+async fn compressed_input_conforms_and_is_spooled_as_it_came() {
+    let list: Vec<String> = (0..3000).map(|n| format!("http://a.test/{n}\n")).collect();
+    let list = list.concat();
+    let zstd = zstd::bulk::compress(list.as_bytes(), 1).unwrap();
+    for packed in [gzip(&list), zstd] {
+        let dir = Dir::new();
+        let source = open(io::Cursor::new(packed.clone()), &dir.spool()).unwrap();
+        source_conformance(&source, 3000).await;
+        assert_eq!(fs::read(dir.spool()).unwrap(), packed);
+        // Half a spool, as a crash leaves it.
+        fs::remove_file(dir.marker()).unwrap();
+        fs::write(dir.spool(), &packed[..packed.len() / 2]).unwrap();
+        let again = open(io::Cursor::new(packed), &dir.spool()).unwrap();
+        assert_eq!(urls(&again, 2999).await.unwrap(), ["http://a.test/2999"]);
+    }
+}
+
+#[tokio::test]
+async fn tasks_of_compressed_input_come_before_it_ends() {
+    let dir = Dir::new();
+    let (feed, input) = pipe();
+    let mut stream = open(input, &dir.spool()).unwrap().open(0);
+    feed.send(vec![0x1F]).unwrap();
+    feed.send(gzip("http://a.test/\n")[1..].to_vec()).unwrap();
+    assert_eq!(stream.try_next().await.unwrap().unwrap().url(), Some("http://a.test/"));
+    feed.send(gzip("http://b.test/\n")).unwrap();
+    assert_eq!(stream.try_next().await.unwrap().unwrap().url(), Some("http://b.test/"));
+    drop(feed);
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_compressed_input_is_bounded_when_decoded() {
+    let dir = Dir::new();
+    let packed = gzip(&"\n".repeat(100_000));
+    let options = InputOptions::new().with_max_decoded_bytes(99_999);
+    let reader = LineReader::new(Params::new());
+    let source = PipeSource::new(io::Cursor::new(packed), dir.spool(), reader, &options).unwrap();
+    let error = urls(&source, 0).await.unwrap_err();
+    assert!(error.to_string().contains("holds more than 99999 bytes when decoded"), "{error}");
 }
 
 #[tokio::test]
@@ -119,12 +168,12 @@ async fn a_spool_is_handed_out_before_the_input_has_come_so_far() {
     fs::write(dir.spool(), LIST).unwrap();
     let (feed, input) = pipe();
     let source = open(input, &dir.spool()).unwrap();
-    feed.send("http:").unwrap();
+    feed.send("http:".into()).unwrap();
     let mut stream = source.open(0);
     for url in &URLS[..2] {
         assert_eq!(stream.try_next().await.unwrap().unwrap().url(), Some(*url));
     }
-    feed.send("//other").unwrap();
+    feed.send("//other".into()).unwrap();
     let error = stream.try_next().await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -191,14 +240,20 @@ async fn a_marker_is_checked_and_a_torn_one_is_none() {
 
 #[tokio::test]
 async fn limits_and_unfit_input_end_the_job() {
-    let table: [(&'static [u8], InputOptions, &str); 4] = [
+    let table: [(&'static [u8], InputOptions, &str); 6] = [
         (
             LIST.as_bytes(),
             InputOptions::new().with_max_decoded_bytes(44),
             "holds more than 44 bytes",
         ),
         (LIST.as_bytes(), InputOptions::new().with_max_tasks(2), "holds more than 2 tasks"),
-        (b"\x1F\x8B\x08", InputOptions::new(), "decode it first"),
+        (b"\x1F\x8B\x08", InputOptions::new(), "it ends too early"),
+        (
+            b"\x1F\x8B\x08",
+            InputOptions::new().with_compression(Compression::None),
+            "is compressed with gzip",
+        ),
+        (b"PK\x03\x04", InputOptions::new(), "save it as CSV"),
         (b"id\n", InputOptions::new().with_format(InputFormat::Csv), "no column `url`"),
     ];
     for (input, options, message) in table {

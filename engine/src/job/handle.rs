@@ -1,7 +1,10 @@
 //! The handle to a running job, and what is left of it at the end.
 
 use serde::Serialize;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
 
 use crate::{
     Error, Part, Result,
@@ -15,12 +18,19 @@ use crate::{
 #[derive(Debug)]
 pub struct JobHandle {
     task: JoinHandle<Result<Report>>,
-    command: watch::Sender<Command>,
+    stopper: Stopper,
     progress: watch::Receiver<Progress>,
 }
 
+/// Stops a running job.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    command: watch::Sender<Command>,
+    task: AbortHandle,
+}
+
 /// How a job ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// How it ended.
@@ -39,7 +49,8 @@ impl JobHandle {
         command: watch::Sender<Command>,
         progress: watch::Receiver<Progress>,
     ) -> Self {
-        Self { task, command, progress }
+        let stopper = Stopper { command, task: task.abort_handle() };
+        Self { task, stopper, progress }
     }
 
     /// How far the job is.
@@ -52,6 +63,43 @@ impl JobHandle {
         self.progress.clone()
     }
 
+    /// Stops the job for good, as [`Stopper::cancel`].
+    pub fn cancel(&self) {
+        self.stopper.cancel();
+    }
+
+    /// Stops the job so that it can go on later, as [`Stopper::suspend`].
+    pub fn suspend(&self) {
+        self.stopper.suspend();
+    }
+
+    /// Stops the job at once, as [`Stopper::abort`].
+    pub fn abort(&self) {
+        self.stopper.abort();
+    }
+
+    /// What stops the job while somebody else [waits](Self::wait) for it.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits for the end of the job.
+    ///
+    /// The error is one of the whole job; the checkpoint is then as it was last saved, and the same
+    /// job goes on from there.
+    pub async fn wait(self) -> Result<Report> {
+        match self.task.await {
+            Ok(result) => result,
+            Err(error) if error.is_cancelled() => {
+                let Progress { counters, total, .. } = self.progress.borrow().clone();
+                Ok(Report { ending: Ending::Aborted, counters, total, parts: Vec::new() })
+            }
+            Err(error) => Err(Error::Panicked { part: "job", message: error.to_string() }),
+        }
+    }
+}
+
+impl Stopper {
     /// Stops the job for good: pages under way are finished (within the
     /// [grace](crate::Job::with_grace), without further retries), the other tasks get no record,
     /// and the output is completed.
@@ -74,21 +122,6 @@ impl JobHandle {
     /// Stops the job at once, as a crash would: the same job goes on from its last commit.
     pub fn abort(&self) {
         self.task.abort();
-    }
-
-    /// Waits for the end of the job.
-    ///
-    /// The error is one of the whole job; the checkpoint is then as it was last saved, and the same
-    /// job goes on from there.
-    pub async fn wait(self) -> Result<Report> {
-        match self.task.await {
-            Ok(result) => result,
-            Err(error) if error.is_cancelled() => {
-                let Progress { counters, total, .. } = self.progress.borrow().clone();
-                Ok(Report { ending: Ending::Aborted, counters, total, parts: Vec::new() })
-            }
-            Err(error) => Err(Error::Panicked { part: "job", message: error.to_string() }),
-        }
     }
 }
 
