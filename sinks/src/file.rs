@@ -1,0 +1,212 @@
+//! Records to files.
+
+use std::{fmt::Write, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use harvestman_engine::{Error, Part, Record, Result, Schema, Sink, SinkState, SinkWriter};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    OutputFormat,
+    encode::missing_schema,
+    output::{Encoding, Output, Plan},
+    publish::Target,
+    work::WorkDirectory,
+};
+
+/// When a part is closed and the next one begun, unless set otherwise: 50 GB.
+pub const DEFAULT_MAX_PART_BYTES: u64 = 50_000_000_000;
+
+/// Writes records to a file, or to several of bounded size.
+///
+/// Until the end everything lies in a work directory, by default `<output>.job/`, which the job's
+/// checkpoint may share. At the end each part is moved to its final name, durably: a single part
+/// to the path itself, several to `<stem>.part-00000.<suffix>` and so on beside it, in the order of
+/// writing. A file with that name is replaced. [`Part::location`] names them; `Part::sha256` is
+/// left out, since it would take another pass over the files. What stays in the work directory
+/// serves a repeated finish; [`clear`](Self::clear) removes it once the end of the job is saved.
+///
+/// CSV and Parquet have the columns `url,status,http_status,code,message,index,id` and then those
+/// of the schema; `html`, `text`, `markdown` and `links` are in NDJSON only. A value outside the
+/// columns is left out, a value of another type converted or null.
+///
+/// Parquet needs up to twice the size of its largest part on the disk. All work on files is done on
+/// blocking threads; memory holds some hundred KiB, of Parquet a row group.
+#[derive(Clone, Debug)]
+pub struct FileSink {
+    path: PathBuf,
+    format: OutputFormat,
+    schema: Option<Arc<Schema>>,
+    max_part_bytes: u64,
+    work_directory: Option<PathBuf>,
+    escape_formulas: bool,
+    job_id: Option<String>,
+}
+
+impl FileSink {
+    /// A sink to a path, whose directory is made on opening where it is missing.
+    pub fn new(path: impl Into<PathBuf>, format: OutputFormat) -> Self {
+        Self {
+            path: path.into(),
+            format,
+            schema: None,
+            max_part_bytes: DEFAULT_MAX_PART_BYTES,
+            work_directory: None,
+            escape_formulas: false,
+            job_id: None,
+        }
+    }
+
+    /// Sets the columns of CSV and Parquet, which can't be opened without: the job's `extract`.
+    pub fn with_schema(mut self, schema: Arc<Schema>) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// Sets after how many bytes, as stored, a part is closed; by default
+    /// [`DEFAULT_MAX_PART_BYTES`].
+    ///
+    /// A part ends after the chunk that reaches the limit: some hundred KiB of rows, in Parquet some
+    /// thousand rows. Each part adds some 30 bytes to the state.
+    pub fn with_max_part_bytes(mut self, bytes: u64) -> Self {
+        self.max_part_bytes = bytes.max(1);
+        self
+    }
+
+    /// Sets the directory of unfinished output, made where it is missing; by default
+    /// `<output>.job`. On another file system than the output each part is copied at the end.
+    ///
+    /// Two outputs must not share one.
+    pub fn with_work_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.work_directory = Some(directory.into());
+        self
+    }
+
+    /// Sets whether `'` goes before each string cell of CSV that a spreadsheet would run: one that
+    /// begins with `=`, `+`, `-`, `@`, a tab or a carriage return. Off by default: it changes data.
+    pub fn with_escape_formulas(mut self, escape: bool) -> Self {
+        self.escape_formulas = escape;
+        self
+    }
+
+    /// Sets the job's id for Parquet's metadata, under `harvestman.job_id`.
+    pub fn with_job_id(mut self, job_id: impl Into<String>) -> Self {
+        self.job_id = Some(job_id.into());
+        self
+    }
+
+    /// Removes what is left in the work directory, and the directory if nothing else is in it.
+    ///
+    /// To be called when nobody will open the output from a checkpoint any more. Blocks.
+    pub fn clear(&self) -> Result<()> {
+        self.work().clear()
+    }
+
+    fn work(&self) -> WorkDirectory {
+        let path = self.work_directory.clone();
+        let path = path.unwrap_or_else(|| self.path.with_added_extension("job"));
+        WorkDirectory::new(path, self.format.suffix())
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        self.format.check()?;
+        if self.path.file_name().is_none() || self.path.is_dir() {
+            let what = format!("output {}", self.path.display());
+            return Err(Error::invalid(what, "is a directory; name a file"));
+        }
+        let kind = self.format.kind;
+        let schema = self.schema.as_deref().filter(|_| kind.needs_schema());
+        if kind.needs_schema() && schema.is_none() {
+            return Err(missing_schema(kind));
+        }
+        let job_id = self.job_id.as_deref();
+        Ok(Plan {
+            format: self.format,
+            target: Target::new(self.path.clone()),
+            work: self.work(),
+            max_part_bytes: self.max_part_bytes,
+            columns: schema.map(|schema| digest(schema, self.escape_formulas)).transpose()?,
+            encoding: Encoding::new(kind, schema, self.escape_formulas, job_id)?,
+        })
+    }
+}
+
+/// Tells two sets of columns apart.
+fn digest(schema: &Schema, escape_formulas: bool) -> Result<String> {
+    let json = serde_json::to_vec(&(schema, escape_formulas))
+        .map_err(|error| Error::part("sink", error))?;
+    Ok(Sha256::digest(json).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes everything");
+        hex
+    }))
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    async fn open(&self, resume: Option<&SinkState>) -> Result<Box<dyn SinkWriter>> {
+        let (sink, resume) = (self.clone(), resume.cloned());
+        let output = blocking(move || {
+            let plan = Arc::new(sink.plan()?);
+            let directory = plan.target.path().parent().filter(|path| !path.as_os_str().is_empty());
+            if let Some(directory) = directory {
+                std::fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
+            }
+            match resume {
+                None => Output::begin(plan),
+                Some(state) => Output::resume(plan, &state),
+            }
+        })
+        .await?;
+        Ok(Box::new(FileWriter { output: Some(output) }))
+    }
+}
+
+/// Takes the output to a blocking thread and back; without it after a failure.
+struct FileWriter {
+    output: Option<Output>,
+}
+
+impl FileWriter {
+    async fn run<T, F>(&mut self, call: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Output) -> Result<T> + Send + 'static,
+    {
+        let mut output = self.output.take().ok_or(Error::Poisoned)?;
+        let (output, value) = blocking(move || {
+            let value = call(&mut output)?;
+            Ok((output, value))
+        })
+        .await?;
+        self.output = Some(output);
+        Ok(value)
+    }
+}
+
+#[async_trait]
+impl SinkWriter for FileWriter {
+    async fn write(&mut self, records: Vec<Record>) -> Result<()> {
+        self.run(move |output| output.write(&records)).await
+    }
+
+    async fn checkpoint(&mut self) -> Result<SinkState> {
+        self.run(Output::checkpoint).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Vec<Part>> {
+        self.run(Output::finish).await
+    }
+}
+
+/// Runs on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => {
+            Err(Error::Panicked { part: "sink", message: error.to_string() })
+        }
+        Err(error) => Err(Error::part("sink", error)),
+    }
+}
