@@ -1,2 +1,34 @@
-//! Placeholder.
-fn main() {}
+//! The `harvestman` program: a list of URLs to a file of records, from the command line.
+
+mod cli;
+mod demo;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// Pages, records and schemas are many small allocations on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(cli.log.as_str())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    // Each page under way needs a descriptor; the hard limit is the operator's word.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Runtime::new().expect("the operating system gives us threads");
+    let code = match cli.command {
+        Command::Run(args) => runtime.block_on(run::main(&args)),
+        Command::Demo(args) => runtime.block_on(demo::main(&args)),
+    };
+    // A thread may still wait for standard input, which can't be interrupted.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,28 @@
+//! Why a run has no result, and with which exit code it ends.
+
+use harvestman::Error;
+
+/// The end of a run that has failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command can't be used as it is.
+    #[error("{0}")]
+    Usage(String),
+    /// The job failed.
+    #[error(transparent)]
+    Job(#[from] Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    /// The process's exit code, by the contract.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Job(Error::Invalid { .. } | Error::Changed { .. }) => 2,
+            Self::Job(_) => 3,
+        }
+    }
+}

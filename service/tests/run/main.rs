@@ -1,0 +1,10 @@
+//! The promises of `harvestman run`, kept by the real program against a real server.
+#![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
+
+mod crash;
+mod program;
+mod readers;
+mod refusals;
+mod results;
+mod stops;
+mod streams;

@@ -1,0 +1,109 @@
+//! What is in the results, and who can open them.
+
+use std::fs;
+
+use harvestman_shop::{Fault, Faults, Shop};
+
+use crate::{
+    program::{Place, decoded},
+    readers::{FORMATS, assert_complete, python, records},
+};
+
+const FIELDS: [&str; 4] = ["--extract", "name:string", "--extract", "price:number"];
+
+#[test]
+fn every_format_has_every_page_and_opens_elsewhere() {
+    let place = Place::new(Shop::new().with_page_bytes(3_000).with_faults(Faults::demo()), 120);
+    for name in FORMATS {
+        let summary = place.summary(&[&FIELDS[..], &["--output", name]].concat());
+        assert_eq!(summary["urls_done"], 120, "{name}: {summary}");
+        assert_complete(&place, name, 120);
+        assert!(!place.exists(&format!("{name}.job")), "the state goes away with success");
+        assert_opens(&place, name);
+    }
+}
+
+/// Opens a result in pandas and DuckDB, and checks that both see numbers as numbers.
+fn assert_opens(place: &Place, name: &str) {
+    let reader = match name {
+        name if name.ends_with(".parquet") => "pandas.read_parquet(f)",
+        name if name.contains(".csv") => "pandas.read_csv(f)",
+        _ => "pandas.json_normalize(pandas.read_json(f, lines=True).to_dict('records'), sep='.')",
+    };
+    let script = format!(
+        "import sys, pandas, duckdb; f = sys.argv[1]; t = {reader}; \
+         c = 'price' if 'price' in t else 'data.price'; \
+         n = duckdb.sql(f\"select count(*) from '{{f}}'\").fetchone()[0]; \
+         print(len(t), n, t[c].dtype, int((t[c] > 0).sum() > 80))"
+    );
+    // DuckDB reads no `.jsonl.…` by name alone, and needs an extension for zstd of CSV.
+    assert_eq!(python(&script, &place.path(name)).trim(), "120 120 float64 1", "{name}");
+}
+
+#[test]
+fn what_was_found_is_what_the_shop_sells() {
+    let place = Place::new(Shop::new(), 200);
+    let summary = place.summary(&[&FIELDS[..], &["--output", "out.ndjson"]].concat());
+    assert_eq!(summary["urls_ok"], 200);
+    let records = records(&fs::read(place.path("out.ndjson")).unwrap());
+    let mut right = 0;
+    for record in &records {
+        let product = Shop::product(record["index"].as_u64().unwrap() as u32);
+        let price = record["data"]["price"].as_f64();
+        let is_right = record["data"]["name"] == product.name.as_str()
+            && price.is_some_and(|price| (price - product.price).abs() < 0.001);
+        right += usize::from(is_right);
+    }
+    assert!(right >= 190, "{right} of 200 pages read right");
+}
+
+#[test]
+fn failures_are_records_with_their_code() {
+    let place = Place::new(Shop::new().with_page_bytes(2_000).with_faults(Faults::demo()), 400);
+    let args = ["--output", "out.ndjson", "--extract", "name:string", "--retries", "2"];
+    place.run(&args, 0);
+    for record in records(&fs::read(place.path("out.ndjson")).unwrap()) {
+        let product = record["index"].as_u64().unwrap() as u32;
+        let expected = match place.shop.shop().fault(product) {
+            Fault::NotFound => "target_4xx",
+            Fault::ServerError => "target_5xx",
+            Fault::Truncated => "truncated",
+            Fault::NotHtml => "decode_error",
+            _ => "",
+        };
+        assert_eq!(record["code"].as_str().unwrap_or_default(), expected, "{record}");
+    }
+}
+
+#[test]
+fn a_list_in_any_form_gives_the_same_urls() {
+    let place = Place::new(Shop::new().with_page_bytes(2_000), 10);
+    let urls: Vec<_> = (0..10).map(|page| place.shop.product_url(page)).collect();
+    fs::write(place.path("list.txt"), urls.join("\r\n")).unwrap();
+    fs::write(place.path("list.csv"), format!("url,id\n{},7\n", urls.join(",7\n"))).unwrap();
+    let packed = decoded("gzip", &["-c"], &place.path("list.csv"));
+    fs::write(place.path("list.csv.gz"), packed).unwrap();
+    for list in ["list.txt", "list.csv", "list.csv.gz"] {
+        let allowed = place.shop.address().to_string();
+        let args = ["run", list, "-o", "out.ndjson", "--allow-address", &allowed];
+        assert!(place.bare(&args).output().unwrap().status.success(), "{list}");
+        let mut found: Vec<_> = records(&fs::read(place.path("out.ndjson")).unwrap());
+        found.sort_by_key(|record| record["index"].as_u64());
+        let found: Vec<_> = found.iter().map(|record| record["url"].as_str().unwrap()).collect();
+        assert_eq!(found, urls, "{list}");
+    }
+}
+
+#[test]
+fn a_large_result_is_cut_into_parts() {
+    let place = Place::new(Shop::new().with_page_bytes(2_000), 300);
+    let args = ["--output", "out.csv", "--max-part-bytes", "10000"];
+    let summary = place.summary(&[&FIELDS[..], &args].concat());
+    let parts = summary["parts"].as_array().unwrap();
+    assert!(parts.len() > 2, "{summary}");
+    let rows: u64 = parts.iter().map(|part| part["rows"].as_u64().unwrap()).sum();
+    assert_eq!(rows, 300);
+    for part in parts {
+        assert!(place.path(part["location"].as_str().unwrap()).is_file(), "{part}");
+    }
+}
