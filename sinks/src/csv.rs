@@ -80,10 +80,14 @@ impl CsvEncoder {
             Kind::Number => cell::number(value).iter().for_each(|number| json(number, out)),
             Kind::Boolean => cell::boolean(value).iter().for_each(|boolean| json(boolean, out)),
             Kind::Date => {
-                cell::date(value).iter().for_each(|date| out.extend(date.to_string().bytes()));
+                if let Some(date) = cell::date(value) {
+                    out.extend(date.to_string().bytes());
+                }
             }
             Kind::DateTime => {
-                cell::date_time(value).iter().for_each(|time| out.extend(time.to_string().bytes()));
+                if let Some(time) = cell::date_time(value) {
+                    out.extend(time.to_string().bytes());
+                }
             }
             Kind::Array(_) => {
                 if value.is_array() {

@@ -2,9 +2,9 @@
 
 use harvestman_engine::{Error, Record, Result, Schema};
 
+use crate::OutputKind;
 #[cfg(feature = "csv")]
 use crate::csv::CsvEncoder;
-use crate::OutputKind;
 
 /// Writes records as rows of text into a buffer.
 #[derive(Debug)]

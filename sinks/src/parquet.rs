@@ -239,8 +239,8 @@ impl ParquetPart {
         self.spool.append(&batch)?;
         self.group.write(&batch).map_err(encoding)?;
         self.group_rows += batch.num_rows() as u64;
-        let is_full = self.group.in_progress_rows() >= GROUP_ROWS
-            || self.group.memory_size() >= GROUP_BYTES;
+        let is_full =
+            self.group.in_progress_rows() >= GROUP_ROWS || self.group.memory_size() >= GROUP_BYTES;
         if is_full { self.end_group() } else { Ok(()) }
     }
 

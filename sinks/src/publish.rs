@@ -75,8 +75,7 @@ impl Step {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Journal { path, parts } => {
-                let json =
-                    serde_json::to_vec(parts).map_err(|error| Error::part("sink", error))?;
+                let json = serde_json::to_vec(parts).map_err(|error| Error::part("sink", error))?;
                 replace_file(path, &json)
             }
             Self::Move { from, to } => move_file(from, to),

@@ -104,8 +104,7 @@ impl Gzip {
     ) -> io::Result<(usize, Status)> {
         out.reserve(ROOM);
         let before = self.deflate.total_in();
-        let status =
-            self.deflate.compress_vec(input, out, flush).map_err(|error| io::Error::other(error))?;
+        let status = self.deflate.compress_vec(input, out, flush).map_err(io::Error::other)?;
         Ok(((self.deflate.total_in() - before) as usize, status))
     }
 }
@@ -116,7 +115,10 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "it must be one member: more would be left unread")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it must be one member: more would be left unread"
+    )]
     fn read_one_member(packed: &[u8]) -> Vec<u8> {
         let mut decoder = flate2::read::GzDecoder::new(packed);
         let mut plain = Vec::new();
@@ -126,7 +128,9 @@ mod tests {
     }
 
     fn text(from: u32, count: u32) -> Vec<u8> {
-        (from..from + count).flat_map(|n| format!("line {n} of {}\n", n * 7919).into_bytes()).collect()
+        (from..from + count)
+            .flat_map(|n| format!("line {n} of {}\n", n * 7919).into_bytes())
+            .collect()
     }
 
     #[test]

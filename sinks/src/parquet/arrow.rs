@@ -155,8 +155,17 @@ enum ColumnBuilder {
     Boolean(BooleanBuilder),
     Date(Date32Builder),
     DateTime(TimestampMicrosecondBuilder),
-    List { field: Arc<Field>, offsets: OffsetBufferBuilder<i32>, nulls: NullBufferBuilder, values: Box<Self> },
-    Struct { fields: Fields, nulls: NullBufferBuilder, columns: Vec<(String, Self)> },
+    List {
+        field: Arc<Field>,
+        offsets: OffsetBufferBuilder<i32>,
+        nulls: NullBufferBuilder,
+        values: Box<Self>,
+    },
+    Struct {
+        fields: Fields,
+        nulls: NullBufferBuilder,
+        columns: Vec<(String, Self)>,
+    },
 }
 
 fn named_columns(fields: &[SchemaField]) -> Vec<(String, ColumnBuilder)> {
@@ -188,9 +197,7 @@ impl ColumnBuilder {
             Kind::Number => Self::Number(Float64Builder::new()),
             Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
             Kind::Date => Self::Date(Date32Builder::new()),
-            Kind::DateTime => {
-                Self::DateTime(TimestampMicrosecondBuilder::new().with_timezone(UTC))
-            }
+            Kind::DateTime => Self::DateTime(TimestampMicrosecondBuilder::new().with_timezone(UTC)),
             Kind::Any => Self::Any(StringBuilder::new()),
             Kind::Array(element) => Self::List {
                 field: element_field(element),
@@ -211,15 +218,15 @@ impl ColumnBuilder {
     /// text.
     fn append(&mut self, value: Option<&Value>) -> usize {
         match self {
-            Self::Text(text) => return append_text(text, value.and_then(cell::text)),
-            Self::Any(text) => return append_text(text, value.and_then(cell::any)),
+            Self::Text(text) => return append_text(text, value.and_then(cell::text).as_deref()),
+            Self::Any(text) => return append_text(text, value.and_then(cell::any).as_deref()),
             Self::Integer(integers) => integers.append_option(value.and_then(cell::integer)),
             Self::Number(numbers) => numbers
                 .append_option(value.and_then(cell::number).and_then(|number| number.as_f64())),
             Self::Boolean(booleans) => booleans.append_option(value.and_then(cell::boolean)),
             Self::Date(dates) => dates.append_option(value.and_then(cell::date).map(days)),
             Self::DateTime(times) => times.append_option(
-                value.and_then(cell::date_time).map(|time| time.as_microsecond()),
+                value.and_then(cell::date_time).map(jiff::Timestamp::as_microsecond),
             ),
             Self::List { offsets, nulls, values, .. } => {
                 let list = value.and_then(Value::as_array);
@@ -250,16 +257,17 @@ impl ColumnBuilder {
                 Arc::new(ListArray::try_new(Arc::clone(field), offsets, values, nulls.finish())?)
             }
             Self::Struct { fields, nulls, columns } => {
-                let arrays =
-                    columns.iter_mut().map(|(_, column)| column.finish()).collect::<Result<_, _>>()?;
+                let arrays = columns
+                    .iter_mut()
+                    .map(|(_, column)| column.finish())
+                    .collect::<Result<_, _>>()?;
                 Arc::new(StructArray::try_new(fields.clone(), arrays, nulls.finish())?)
             }
         })
     }
 }
 
-fn append_text(builder: &mut StringBuilder, text: Option<impl AsRef<str>>) -> usize {
-    let text = text.as_ref().map(AsRef::as_ref);
+fn append_text(builder: &mut StringBuilder, text: Option<&str>) -> usize {
     builder.append_option(text);
     text.map_or(0, str::len)
 }

@@ -64,12 +64,12 @@ impl Groups {
         let failed = |error| writing(to, error);
         let schema = layout.parquet.root_schema_ptr();
         let properties = layout.properties.clone().into();
-        let mut writer = SerializedFileWriter::new(BufWriter::new(file), schema, properties)
-            .map_err(failed)?;
+        let mut writer =
+            SerializedFileWriter::new(BufWriter::new(file), schema, properties).map_err(failed)?;
         layout.metadata.iter().for_each(|entry| writer.append_key_value_metadata(entry.clone()));
         self.each(|group| copy_group(&group, &mut writer).map_err(failed))?;
         let buffer = writer.into_inner().map_err(failed)?;
-        let file = buffer.into_inner().map_err(|error| error.into_error());
+        let file = buffer.into_inner().map_err(io::IntoInnerError::into_error);
         file.and_then(|file| file.sync_all()).map_err(Error::io("write to", to))
     }
 
@@ -83,10 +83,11 @@ impl Groups {
             let mut length = [0; 8];
             reader.read_exact(&mut length).map_err(read)?;
             let length = u64::from_le_bytes(length);
-            rest = rest.checked_sub(8).and_then(|rest| rest.checked_sub(length)).ok_or_else(|| {
-                let message = format!("a row group of {length} bytes goes beyond its end");
-                Error::damaged(self.path.display().to_string(), message)
-            })?;
+            rest =
+                rest.checked_sub(8).and_then(|rest| rest.checked_sub(length)).ok_or_else(|| {
+                    let message = format!("a row group of {length} bytes goes beyond its end");
+                    Error::damaged(self.path.display().to_string(), message)
+                })?;
             let mut group = vec![0; length as usize];
             reader.read_exact(&mut group).map_err(read)?;
             call(group.into())?;

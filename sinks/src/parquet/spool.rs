@@ -72,8 +72,9 @@ impl Spool {
     /// All batches, read through a handle of their own.
     pub(super) fn read(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         let path = self.path.clone();
-        let damaged =
-            move |error: arrow_schema::ArrowError| Error::damaged(path.display().to_string(), error.to_string());
+        let damaged = move |error: arrow_schema::ArrowError| {
+            Error::damaged(path.display().to_string(), error.to_string())
+        };
         let file = File::open(&self.path).map_err(Error::io("read", &self.path))?;
         let reader = StreamReader::try_new(BufReader::new(file), None).map_err(&damaged)?;
         Ok(reader.map(move |batch| batch.map_err(&damaged)))
