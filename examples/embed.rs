@@ -36,13 +36,26 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(async move {
         while progress.changed().await.is_ok() {
             let now = progress.borrow_and_update().clone();
-            println!("{} done, {} under way, eta {:?}", now.counters.done(), now.in_flight, now.eta);
+            println!(
+                "{} done, {} under way, eta {:?}",
+                now.counters.done(),
+                now.in_flight,
+                now.eta
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
 
     let report = job.wait().await?;
-    println!("{:?}: {} ok, {} errors", report.ending, report.counters.ok, report.counters.errored());
-    println!("{}", std::fs::read_to_string(&output)?.lines().take(3).collect::<Vec<_>>().join("\n"));
+    println!(
+        "{:?}: {} ok, {} errors",
+        report.ending,
+        report.counters.ok,
+        report.counters.errored()
+    );
+    println!(
+        "{}",
+        std::fs::read_to_string(&output)?.lines().take(3).collect::<Vec<_>>().join("\n")
+    );
     Ok(())
 }

@@ -40,7 +40,8 @@ impl Sink for StatusFile {
                 _ => return Err(Error::damaged("the sink's state", "it has no length or no rows")),
             },
         };
-        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path).await;
+        let open =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&self.path).await;
         let mut file = open.map_err(Error::io("open", &self.path))?;
         let present = file.metadata().await.map_err(Error::io("read", &self.path))?.len();
         if present < length {
@@ -88,7 +89,8 @@ impl SinkUnderTest for Place {
     }
 
     fn indices(&self, parts: &[Part]) -> Vec<u64> {
-        let text = std::fs::read_to_string(Path::new(&parts[0].location)).expect("it was published");
+        let text =
+            std::fs::read_to_string(Path::new(&parts[0].location)).expect("it was published");
         let index = |line: &str| line.split(' ').next()?.parse().ok();
         text.lines().map(|line| index(line).expect("a line begins with its index")).collect()
     }

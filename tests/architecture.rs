@@ -6,18 +6,22 @@ use std::collections::{BTreeSet, HashMap};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 /// The crates that know the engine only.
-const SIBLINGS: [&str; 4] = [
-    "harvestman-sources",
-    "harvestman-fetchers",
-    "harvestman-extractors",
-    "harvestman-sinks",
-];
+const SIBLINGS: [&str; 4] =
+    ["harvestman-sources", "harvestman-fetchers", "harvestman-extractors", "harvestman-sinks"];
 
 /// What the engine must not bring into a program that embeds it: clients, parsers, columns,
 /// compression.
 const TOO_HEAVY: [&str; 10] = [
-    "arrow-array", "dom_query", "flate2", "html5ever", "hyper", "lol_html", "parquet", "reqwest",
-    "rustls", "zstd",
+    "arrow-array",
+    "dom_query",
+    "flate2",
+    "html5ever",
+    "hyper",
+    "lol_html",
+    "parquet",
+    "reqwest",
+    "rustls",
+    "zstd",
 ];
 
 /// The most crates that the engine may bring along, itself included.

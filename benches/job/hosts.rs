@@ -77,8 +77,12 @@ async fn tar_pit() -> Result<()> {
     let healthy = u64::from((HOSTS - 1) * PAGES_OF_A_HOST);
     let with = time_of_the_healthy(all(true), params(), healthy).await?;
     println!("  99 hosts, {PAGES_OF_A_HOST} pages each, with a tar pit among them");
-    println!("    without it {:.2} s, with it {:.2} s: ratio {:.2}", without.as_secs_f64(),
-        with.as_secs_f64(), with.as_secs_f64() / without.as_secs_f64());
+    println!(
+        "    without it {:.2} s, with it {:.2} s: ratio {:.2}",
+        without.as_secs_f64(),
+        with.as_secs_f64(),
+        with.as_secs_f64() / without.as_secs_f64()
+    );
     Ok(())
 }
 

@@ -18,8 +18,12 @@ use harvestman_shop::{Shop, Template};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PARTS: [(&str, fn() -> Result<()>); 4] =
-    [("cost", cost::run), ("latency", latency::run), ("hosts", hosts::run), ("memory", memory::run)];
+const PARTS: [(&str, fn() -> Result<()>); 4] = [
+    ("cost", cost::run),
+    ("latency", latency::run),
+    ("hosts", hosts::run),
+    ("memory", memory::run),
+];
 
 fn main() -> Result<()> {
     if let Some(role) = stage::role() {

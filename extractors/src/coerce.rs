@@ -117,8 +117,21 @@ fn schema_org_tail(text: &str) -> &str {
 fn boolean(text: &str) -> Option<bool> {
     let word: String = schema_org_tail(text).chars().filter(|c| c.is_alphanumeric()).collect();
     match word.to_lowercase().as_str() {
-        "true" | "yes" | "1" | "on" | "y" | "ja" | "oui" | "si" | "instock" | "available"
-        | "onlineonly" | "limitedavailability" | "instoreonly" | "presale" | "preorder" => Some(true),
+        "true"
+        | "yes"
+        | "1"
+        | "on"
+        | "y"
+        | "ja"
+        | "oui"
+        | "si"
+        | "instock"
+        | "available"
+        | "onlineonly"
+        | "limitedavailability"
+        | "instoreonly"
+        | "presale"
+        | "preorder" => Some(true),
         "false" | "no" | "0" | "off" | "n" | "nein" | "non" | "outofstock" | "soldout"
         | "unavailable" | "discontinued" | "notavailable" | "backorder" => Some(false),
         _ => None,

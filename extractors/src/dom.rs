@@ -110,9 +110,9 @@ fn text(node: &NodeRef<'_>) -> String {
             break;
         }
         if child.is_text() {
-            let hidden = child.parent().is_some_and(|parent| {
-                parent.has_name("script") || parent.has_name("style")
-            });
+            let hidden = child
+                .parent()
+                .is_some_and(|parent| parent.has_name("script") || parent.has_name("style"));
             if !hidden {
                 text.push_str(&child.text());
             }
@@ -146,8 +146,25 @@ fn is_void(tag: &[u8]) -> bool {
     let name = tag[..end.unwrap_or(tag.len().min(8))].to_ascii_lowercase();
     matches!(
         &name[..],
-        b"area" | b"base" | b"br" | b"col" | b"embed" | b"hr" | b"img" | b"input" | b"link" | b"meta"
-            | b"source" | b"track" | b"wbr" | b"p" | b"li" | b"path" | b"option" | b"td" | b"tr"
+        b"area"
+            | b"base"
+            | b"br"
+            | b"col"
+            | b"embed"
+            | b"hr"
+            | b"img"
+            | b"input"
+            | b"link"
+            | b"meta"
+            | b"source"
+            | b"track"
+            | b"wbr"
+            | b"p"
+            | b"li"
+            | b"path"
+            | b"option"
+            | b"td"
+            | b"tr"
     )
 }
 

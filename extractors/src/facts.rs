@@ -30,13 +30,15 @@ const LEAST: f64 = 0.2;
 
 /// Tokens of classes that say nothing about the value.
 const NEUTRAL: &[&str] = &[
-    "product", "current", "value", "text", "item", "main", "page", "block", "wrapper", "box", "single",
-    "summary", "detail", "details", "info", "the", "js", "c", "m", "u", "entry", "label", "amount",
-    "final", "sale", "now",
+    "product", "current", "value", "text", "item", "main", "page", "block", "wrapper", "box",
+    "single", "summary", "detail", "details", "info", "the", "js", "c", "m", "u", "entry", "label",
+    "amount", "final", "sale", "now",
 ];
 /// Tokens of prices that are not the one to pay.
-const OLD: &[&str] = &["old", "was", "before", "list", "rrp", "msrp", "regular", "strike", "save",
-    "shipping", "compare", "crossed", "from", "original", "discount"];
+const OLD: &[&str] = &[
+    "old", "was", "before", "list", "rrp", "msrp", "regular", "strike", "save", "shipping",
+    "compare", "crossed", "from", "original", "discount",
+];
 
 /// Facts in the order of the page.
 #[derive(Debug, Default)]
@@ -97,7 +99,8 @@ impl Mark {
     pub(crate) fn of_element(element: &Element<'_, '_>) -> Option<Self> {
         let named = ["class", "id"].iter().filter_map(|name| element.get_attribute(name));
         let words: Vec<_> = named.flat_map(|words| tokens(&words)).collect();
-        let is_input = matches!(element.tag_name().as_str(), "input" | "select" | "button" | "form");
+        let is_input =
+            matches!(element.tag_name().as_str(), "input" | "select" | "button" | "form");
         let is_word = !words.is_empty() && words.len() <= 12 && !is_input;
         is_word.then(|| Self::new(Source::Words(words), String::new()))
     }
@@ -166,18 +169,24 @@ impl Facts {
         let mut values = Vec::new();
         for candidate in same {
             // Keywords are one text with commas.
-            for text in candidate.text.split(',').filter(|_| best <= META).chain(
-                Some(candidate.text).filter(|_| best > META),
-            ) {
+            for text in candidate
+                .text
+                .split(',')
+                .filter(|_| best <= META)
+                .chain(Some(candidate.text).filter(|_| best > META))
+            {
                 let part = Candidate { text, ..*candidate };
-                values.extend(part.value(kind, coercer).ok().filter(|value| !values.contains(value)));
+                values
+                    .extend(part.value(kind, coercer).ok().filter(|value| !values.contains(value)));
             }
         }
         (!values.is_empty()).then_some(Value::Array(values))
     }
 
     fn candidates(&self, concept: &Concept) -> Vec<Candidate<'_>> {
-        let rank = |keys: &[String], name: &str| keys.iter().position(|key| key.eq_ignore_ascii_case(name));
+        let rank = |keys: &[String], name: &str| {
+            keys.iter().position(|key| key.eq_ignore_ascii_case(name))
+        };
         // A later key of the table is a little less sure.
         let later = |place: usize| 1.0 - 0.01 * place.min(20) as f64;
         let metas = self.metas.iter().filter_map(|(key, content)| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harvestman_engine::{Field, FetchError, Fields, Kind, Code};
+use harvestman_engine::{Code, FetchError, Field, Fields, Kind};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -54,7 +54,8 @@ impl Draft {
         };
         let finds = plan.fields.iter().zip(&self.outcomes).any(lacks);
         let scan = if finds || plan.streams { scan(html, plan, finds) } else { Scan::default() };
-        let base = scan.facts.base().and_then(|written| base.join(written).ok()).unwrap_or(base.clone());
+        let base =
+            scan.facts.base().and_then(|written| base.join(written).ok()).unwrap_or(base.clone());
         let coercer = Coercer { base: &base };
         let needs_tree = plan.locates() && (!plan.streams || scan.needs_tree);
         // A pass that was ended for the sake of a tree has not seen all facts.

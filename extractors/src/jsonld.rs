@@ -18,9 +18,26 @@ const DEPTH_FACTOR: f64 = 0.6;
 
 /// Properties whose entities belong to other pages or to the page's frame.
 const FOREIGN: &[&str] = &[
-    "isRelatedTo", "isSimilarTo", "itemListElement", "review", "reviews", "breadcrumb", "publisher",
-    "author", "creator", "provider", "offers", "aggregateRating", "brand", "isPartOf", "comment",
-    "isAccessoryOrSparePartFor", "image", "potentialAction", "logo", "address",
+    "isRelatedTo",
+    "isSimilarTo",
+    "itemListElement",
+    "review",
+    "reviews",
+    "breadcrumb",
+    "publisher",
+    "author",
+    "creator",
+    "provider",
+    "offers",
+    "aggregateRating",
+    "brand",
+    "isPartOf",
+    "comment",
+    "isAccessoryOrSparePartFor",
+    "image",
+    "potentialAction",
+    "logo",
+    "address",
 ];
 
 /// The entities of a page, the main one first.
@@ -47,17 +64,14 @@ impl Entities {
         entities
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
     /// Puts the entity first that is likely to be what the page is about: by its type, and by how
     /// many of the wanted fields it `covers` (a share from 0 to 1).
     pub(crate) fn rank(&mut self, covers: impl Fn(&Map<String, Value>) -> f64) {
         if self.found.len() < 2 {
             return;
         }
-        let score = |entity: &Entity| entity.prior * 0.45f64.mul_add(covers(&entity.properties), 0.55);
+        let score =
+            |entity: &Entity| entity.prior * 0.45f64.mul_add(covers(&entity.properties), 0.55);
         let mut scored: Vec<_> =
             self.found.drain(..).map(|entity| (score(&entity), entity)).collect();
         // Stable, so the first in the document wins among equals.
@@ -97,7 +111,8 @@ impl Entities {
                         self.collect(inner.clone(), depth + 1);
                     }
                 }
-                let prior = prior(&properties) * DEPTH_FACTOR.powi(depth as i32);
+                let prior = prior(&properties)
+                    * DEPTH_FACTOR.powi(i32::try_from(depth).unwrap_or(i32::MAX));
                 if properties.len() > 1 {
                     self.found.push(Entity { properties, prior });
                 }
@@ -118,8 +133,8 @@ fn has_type(value: &Value) -> bool {
 /// How likely an entity of this type is what its page is about.
 fn prior(properties: &Map<String, Value>) -> f64 {
     let of_type = |kind: &str| match kind.rsplit(['/', '#', ':']).next().unwrap_or_default() {
-        "Product" | "ProductGroup" | "ProductModel" | "Vehicle" | "Car" | "IndividualProduct" => 1.0,
-        "Recipe" | "JobPosting" | "Book" | "Movie" | "Event" | "Course" => 1.0,
+        "Product" | "ProductGroup" | "ProductModel" | "Vehicle" | "Car" | "IndividualProduct"
+        | "Recipe" | "JobPosting" | "Book" | "Movie" | "Event" | "Course" => 1.0,
         "NewsArticle" | "Article" | "BlogPosting" | "ReportageNewsArticle" | "TechArticle" => 0.95,
         "LocalBusiness" | "Restaurant" | "Hotel" | "TVSeries" | "SoftwareApplication" => 0.9,
         "Person" | "Place" | "VideoObject" | "Review" => 0.6,
@@ -267,9 +282,14 @@ mod tests {
             "ld+json",
             "<script type=application/ld+json",
         ] {
-            assert!(Entities::of_page(html).is_empty(), "{html}");
+            assert!(Entities::of_page(html).iter().next().is_none(), "{html}");
         }
-        assert!(!Entities::of_page(r#"<script type=application/ld+json>{"a":1,"b":2}"#).is_empty());
+        assert!(
+            Entities::of_page(r#"<script type=application/ld+json>{"a":1,"b":2}"#)
+                .iter()
+                .next()
+                .is_some()
+        );
     }
 
     #[test]
@@ -283,7 +303,8 @@ mod tests {
         ]});
         let mut entities = Entities::of_page(&page(&block.to_string()));
         entities.rank(|_| 0.0);
-        let names: Vec<_> = entities.iter().map(|entity| entity["name"].as_str().unwrap()).collect();
+        let names: Vec<_> =
+            entities.iter().map(|entity| entity["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["lamp", "page"]);
     }
 

@@ -68,9 +68,7 @@ fn read_one(
     match (&locator.output, &field.kind) {
         (Output::Exists, _) => Outcome::Found(Value::Bool(!texts.is_empty())),
         (Output::Count, _) => Outcome::Found(Value::from(texts.len())),
-        (_, Kind::Array(element)) => {
-            Outcome::of_all(texts.iter().map(|text| value(text, element)))
-        }
+        (_, Kind::Array(element)) => Outcome::of_all(texts.iter().map(|text| value(text, element))),
         (_, kind) => texts.first().map_or(Outcome::Missing, |text| Outcome::of(value(text, kind))),
     }
 }

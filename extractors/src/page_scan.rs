@@ -103,19 +103,27 @@ fn locate<'h, 's>(
             let first_only = !locator.all && locator.output != Output::Count;
             let output = locator.output.clone();
             let (begin, text, edge) = (slot.clone(), slot.clone(), slot);
-            let handlers = ElementContentHandlers::default().element(
-                move |element: &mut Element<'_, '_>| begin.element(element, &output, first_only),
-            );
+            let handlers =
+                ElementContentHandlers::default().element(move |element: &mut Element<'_, '_>| {
+                    begin.element(element, &output, first_only)
+                });
             let handlers = if is_text {
-                handlers.text(move |chunk: &mut TextChunk<'_>| text.text(chunk))
+                handlers.text(move |chunk: &mut TextChunk<'_>| {
+                    text.text(chunk);
+                    Ok(())
+                })
             } else {
                 handlers
             };
             settings = settings
                 .append_element_content_handler((std::borrow::Cow::Borrowed(own), handlers));
             if is_text {
-                let handlers = ElementContentHandlers::default()
-                    .element(move |element: &mut Element<'_, '_>| edge.edge(element));
+                let handlers = ElementContentHandlers::default().element(
+                    move |element: &mut Element<'_, '_>| {
+                        edge.edge(element);
+                        Ok(())
+                    },
+                );
                 settings = settings
                     .append_element_content_handler((std::borrow::Cow::Borrowed(below), handlers));
             }
@@ -176,17 +184,16 @@ impl Slot {
         Ok(())
     }
 
-    fn text(&self, chunk: &TextChunk<'_>) -> HandlerResult {
+    fn text(&self, chunk: &TextChunk<'_>) {
         if is_visible(chunk) {
             self.with(|captures| captures.push(chunk.as_str()));
         }
-        Ok(())
     }
 
     /// A block inside a match stands apart.
-    fn edge(&self, element: &mut Element<'_, '_>) -> HandlerResult {
+    fn edge(&self, element: &mut Element<'_, '_>) {
         if !self.with(|captures| captures.is_open()) || !is_block(&element.tag_name()) {
-            return Ok(());
+            return;
         }
         self.with(|captures| captures.push(" "));
         let slot = self.clone();
@@ -195,13 +202,11 @@ impl Slot {
             slot.with(|captures| captures.push(" "));
             Ok(())
         }));
-        Ok(())
     }
 
     fn end_early(&self) -> HandlerResult {
         let scan = self.shared.borrow();
-        let has_first =
-            |slots: &Vec<Captures>| slots.iter().all(|captures| captures.ended() > 0);
+        let has_first = |slots: &Vec<Captures>| slots.iter().all(|captures| captures.ended() > 0);
         if self.may_end && scan.located.iter().all(has_first) {
             return Err(Box::new(Enough));
         }
@@ -220,11 +225,7 @@ const MUTED: &str = "nav, footer, aside, [class*=related i], [id*=related i], [c
 const STRUCK: &str = "del, s, strike";
 
 /// Handlers for the facts.
-fn find<'h, 's>(
-    mut settings: Settings<'h, 's>,
-    plan: &Plan,
-    shared: &Shared,
-) -> Settings<'h, 's> {
+fn find<'h, 's>(mut settings: Settings<'h, 's>, plan: &Plan, shared: &Shared) -> Settings<'h, 's> {
     let scan = Rc::clone(shared);
     settings = on(settings, "meta", move |element| {
         let key = ["property", "name", "itemprop"].iter();
@@ -247,10 +248,10 @@ fn find<'h, 's>(
         on(settings, STRUCK, move |element| depth(element, &scan, |facts| &mut facts.struck));
     settings = texts(settings, "title", shared, |_| Some(Mark::title()));
     settings = texts(settings, "h1", shared, |_| Some(Mark::heading()));
-    settings = texts(settings, "[itemprop]", shared, |element| Mark::property(element));
+    settings = texts(settings, "[itemprop]", shared, Mark::property);
     let words = mark_selector(plan);
     if !words.is_empty() {
-        settings = texts(settings, &words, shared, |element| Mark::of_element(element));
+        settings = texts(settings, &words, shared, Mark::of_element);
     }
     settings
 }
@@ -273,10 +274,11 @@ fn on<'h, 's>(
     mut run: impl FnMut(&mut Element<'_, '_>) + 'h,
 ) -> Settings<'h, 's> {
     let selector = selector.parse().expect("our own selectors are well-formed");
-    let handlers = ElementContentHandlers::default().element(move |element: &mut Element<'_, '_>| {
-        run(element);
-        Ok(())
-    });
+    let handlers =
+        ElementContentHandlers::default().element(move |element: &mut Element<'_, '_>| {
+            run(element);
+            Ok(())
+        });
     settings.append_element_content_handler((std::borrow::Cow::Owned(selector), handlers))
 }
 

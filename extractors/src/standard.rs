@@ -7,9 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use harvestman_engine::{
-    Code, Extractor, FetchError, Fields, Page, Schema, Task,
-    params::Format,
-    schema::SchemaError,
+    Code, Extractor, FetchError, Fields, Page, Schema, Task, params::Format, schema::SchemaError,
 };
 use url::Url;
 
@@ -19,6 +17,8 @@ use crate::{fields::Draft, formats, plan::Plan, text::cut};
 pub const MAX_PAGE_BYTES: usize = 10 * 1024 * 1024;
 /// How many schemas are kept ready.
 const MAX_PLANS: usize = 256;
+/// The largest page whose JSON-LD is read where the task runs; a larger one may take milliseconds.
+const MAX_BYTES_IN_PLACE: usize = 256 * 1024;
 
 /// Finds fields by their selectors, or by what their names mean.
 ///
@@ -31,9 +31,15 @@ const MAX_PLANS: usize = 256;
 /// done on a blocking thread. The same page always gives the same fields.
 #[derive(Debug, Default)]
 pub struct Standard {
-    /// By address: tasks of a job share their schema. Each plan keeps its schema, so that no other
-    /// one gets the same address.
-    plans: Mutex<HashMap<usize, (Arc<Schema>, Arc<Plan>)>>,
+    /// By the schema's address: the tasks of a job share their schema.
+    plans: Mutex<HashMap<usize, Ready>>,
+}
+
+/// A schema's plan, and the schema, so that no other one gets its address.
+#[derive(Debug)]
+struct Ready {
+    plan: Arc<Plan>,
+    _schema: Arc<Schema>,
 }
 
 impl Standard {
@@ -52,8 +58,8 @@ impl Standard {
     fn plan(&self, schema: &Arc<Schema>) -> Result<Arc<Plan>, FetchError> {
         let address = Arc::as_ptr(schema) as usize;
         let mut plans = self.plans.lock().expect("no holder panics");
-        if let Some((_, plan)) = plans.get(&address) {
-            return Ok(Arc::clone(plan));
+        if let Some(ready) = plans.get(&address) {
+            return Ok(Arc::clone(&ready.plan));
         }
         let plan = Plan::new(schema);
         let plan = plan.map_err(|error| FetchError::new(Code::ExtractFailed, error.to_string()))?;
@@ -61,7 +67,7 @@ impl Standard {
         if plans.len() >= MAX_PLANS {
             plans.clear();
         }
-        plans.insert(address, (Arc::clone(schema), Arc::clone(&plan)));
+        plans.insert(address, Ready { plan: Arc::clone(&plan), _schema: Arc::clone(schema) });
         Ok(plan)
     }
 }
@@ -70,30 +76,19 @@ impl Standard {
 impl Extractor for Standard {
     async fn extract(&self, task: &Task, page: &Page) -> Result<Fields, FetchError> {
         let params = task.params();
-        let wanted = params.formats();
-        let html = cut(&page.text, MAX_PAGE_BYTES);
-        let schema = params.extract.as_ref().filter(|_| wanted.contains(&Format::Data));
-        let needs_tree = formats::need_tree(wanted);
-        let (plan, draft) = match schema {
-            Some(schema) => {
-                let plan = self.plan(schema)?;
-                let draft = Draft::new(html, &plan, &page.final_url);
-                if draft.is_complete() && !needs_tree {
-                    let mut fields = draft.into_fields(&plan);
-                    formats::add(&mut fields, wanted, html, &page.final_url)?;
-                    return Ok(fields);
-                }
-                (Some(plan), Some(draft))
+        let formats = params.formats();
+        let schema = params.extract.as_ref().filter(|_| formats.contains(&Format::Data));
+        let plan = schema.map(|schema| self.plan(schema)).transpose()?;
+        let (html, base) = (cut(&page.text, MAX_PAGE_BYTES), &page.final_url);
+        let mut draft = None;
+        if !formats::need_tree(formats) && html.len() <= MAX_BYTES_IN_PLACE {
+            draft = plan.as_deref().map(|plan| Draft::new(html, plan, base));
+            if draft.as_ref().is_none_or(Draft::is_complete) {
+                return finish(html, base, formats, plan.as_deref(), draft);
             }
-            None => (None, None),
-        };
-        if draft.is_none() && !needs_tree {
-            let mut fields = Fields::default();
-            formats::add(&mut fields, wanted, html, &page.final_url)?;
-            return Ok(fields);
         }
-        let (html, base, wanted) = (html.to_owned(), page.final_url.clone(), wanted.to_vec());
-        let work = move || finish(&html, plan.as_deref().zip(draft), &base, &wanted);
+        let (html, base, formats) = (html.to_owned(), base.clone(), formats.to_vec());
+        let work = move || finish(&html, &base, &formats, plan.as_deref(), draft);
         match tokio::task::spawn_blocking(work).await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -102,16 +97,21 @@ impl Extractor for Standard {
     }
 }
 
-/// The part that takes time.
+/// Makes the fields, from a draft if there is one. Takes time unless the draft is complete.
 fn finish(
     html: &str,
-    data: Option<(&Plan, Draft)>,
     base: &Url,
     formats: &[Format],
+    plan: Option<&Plan>,
+    draft: Option<Draft>,
 ) -> Result<Fields, FetchError> {
-    let mut fields = match data {
-        Some((plan, draft)) if draft.is_complete() => draft.into_fields(plan),
-        Some((plan, draft)) => draft.complete(html, plan, base)?.into_fields(plan),
+    let mut fields = match plan {
+        Some(plan) => {
+            let draft = draft.unwrap_or_else(|| Draft::new(html, plan, base));
+            let draft =
+                if draft.is_complete() { draft } else { draft.complete(html, plan, base)? };
+            draft.into_fields(plan)
+        }
         None => Fields::default(),
     };
     formats::add(&mut fields, formats, html, base)?;

@@ -39,17 +39,20 @@ fn without_tags(text: &str) -> Cow<'_, str> {
     while let Some(open) = rest.find('<') {
         plain.push_str(&rest[..open]);
         let tag = &rest[open..];
-        let is_tag = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        match tag.find('>').filter(|_| is_tag) {
-            Some(close) => {
-                plain.push(' ');
-                rest = &tag[close + 1..];
-            }
-            None => {
-                plain.push('<');
-                rest = &tag[1..];
-            }
+        let is_tag =
+            tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
+        if !is_tag {
+            plain.push('<');
+            rest = &tag[1..];
+            continue;
         }
+        // Without an end here there is none further on either, and nothing more to look for.
+        let Some(close) = tag.find('>') else {
+            rest = tag;
+            break;
+        };
+        plain.push(' ');
+        rest = &tag[close + 1..];
     }
     plain.push_str(rest);
     plain.into()

@@ -13,7 +13,13 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 
     /// What is logged to standard error: error, warn, info, debug, or a filter such as `harvestman=debug`
-    #[arg(long, global = true, env = "HARVESTMAN_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "HARVESTMAN_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub(crate) log: String,
 }
 
@@ -92,8 +98,12 @@ pub(crate) struct RunArgs {
 
     /// An address or network, optionally with a port, that may be fetched from although it isn't
     /// public, e.g. 127.0.0.1:8000 or 10.0.0.0/8; may be repeated
-    #[arg(long = "allow-address", env = "HARVESTMAN_ALLOW_ADDRESS", value_delimiter = ',',
-          value_name = "ADDR")]
+    #[arg(
+        long = "allow-address",
+        env = "HARVESTMAN_ALLOW_ADDRESS",
+        value_delimiter = ',',
+        value_name = "ADDR"
+    )]
     pub(crate) allowed: Vec<AddressRule>,
 
     /// How long a first Ctrl-C waits for the pages under way, in seconds

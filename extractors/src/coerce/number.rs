@@ -23,7 +23,10 @@ pub(crate) fn of_text(text: &str) -> Option<f64> {
     let price = Price::from_string(text);
     let amount = price.amount?;
     let negative = text.trim_start().starts_with(['-', '−'])
-        && text.trim_start().trim_start_matches(['-', '−']).starts_with(|c: char| c.is_ascii_digit());
+        && text
+            .trim_start()
+            .trim_start_matches(['-', '−'])
+            .starts_with(|c: char| c.is_ascii_digit());
     let factor = price.amount_text.and_then(|amount| magnitude(text, &amount)).unwrap_or(1.0);
     let number = if negative { -amount.abs() } else { amount } * factor;
     number.is_finite().then_some(number)

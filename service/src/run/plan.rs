@@ -86,9 +86,7 @@ impl<'a> Plan<'a> {
             .with_extractor(Arc::new(Standard::new()))
             .with_concurrency(self.args.concurrency)
             .with_hosts(self.host_limits())
-            .with_retry(
-                RetryPolicy::default().with_params(RetryParams::up_to(self.args.retries)),
-            )
+            .with_retry(RetryPolicy::default().with_params(RetryParams::up_to(self.args.retries)))
             .with_grace(Duration::from_secs(self.args.grace))
             .with_store(Arc::new(store));
         Ok((job, state))
@@ -118,12 +116,13 @@ impl<'a> Plan<'a> {
     }
 
     fn reader(&self) -> LineReader {
-        let mut params =
-            Params::new().with_timeout(Duration::from_secs(self.args.timeout));
+        let mut params = Params::new().with_timeout(Duration::from_secs(self.args.timeout));
         params.extract.clone_from(&self.schema);
         let reader = LineReader::new(params);
         match &self.schema {
-            Some(schema) if self.format.kind.needs_schema() => reader.with_columns(Arc::clone(schema)),
+            Some(schema) if self.format.kind.needs_schema() => {
+                reader.with_columns(Arc::clone(schema))
+            }
             _ => reader,
         }
     }
@@ -224,9 +223,8 @@ fn schema(args: &RunArgs) -> Result<Option<Schema>, Failure> {
 
 /// Whether this is standard input or output, or a pipe or device with a name.
 fn is_pipe(path: &Path) -> bool {
-    let is_stream = |kind: fs::FileType| {
-        kind.is_fifo() || kind.is_char_device() || kind.is_socket()
-    };
+    let is_stream =
+        |kind: fs::FileType| kind.is_fifo() || kind.is_char_device() || kind.is_socket();
     path == Path::new("-") || fs::metadata(path).is_ok_and(|data| is_stream(data.file_type()))
 }
 

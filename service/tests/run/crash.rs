@@ -34,7 +34,8 @@ fn survives(name: &str, seed: u64) {
     let faults = Faults::none().with_unavailable_once(20).with_rate_limited_once(5);
     let shop = Shop::new().with_page_bytes(2_000).with_faults(faults);
     let place = Place::new(shop.with_latency(Duration::from_millis(10)), PAGES);
-    let args = ["--output", name, "--extract", "name:string", "--extract", "price:number", "-c", "16"];
+    let args =
+        ["--output", name, "--extract", "name:string", "--extract", "price:number", "-c", "16"];
     let mut seed = seed;
     let mut hits = 0;
     while hits < kills() {

@@ -72,7 +72,8 @@ fn a_state_goes_on_only_with_the_same_command() {
     let output = place.run(&args, 2);
     assert!(stderr(&output).contains("the input differs"), "{}", stderr(&output));
 
-    let output = place.run(&["--output", "out.csv", "--extract", "name:url", "-c", "64", "--restart"], 0);
+    let output =
+        place.run(&["--output", "out.csv", "--extract", "name:url", "-c", "64", "--restart"], 0);
     assert!(!stderr(&output).contains("going on"), "{}", stderr(&output));
     assert!(!place.exists("out.csv.job"));
 }

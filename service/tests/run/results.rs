@@ -33,7 +33,7 @@ fn assert_opens(place: &Place, name: &str) {
     let script = format!(
         "import sys, pandas, duckdb; f = sys.argv[1]; t = {reader}; \
          c = 'price' if 'price' in t else 'data.price'; \
-         n = duckdb.sql(f\"select count(*) from '{{f}}'\").fetchone()[0]; \
+         n = duckdb.sql(f\"select count(*) from '{{f}}'\").fetchall()[0][0]; \
          print(len(t), n, t[c].dtype, int((t[c] > 0).sum() > 80))"
     );
     // DuckDB reads no `.jsonl.…` by name alone, and needs an extension for zstd of CSV.

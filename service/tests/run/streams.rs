@@ -27,7 +27,8 @@ fn lines(place: &Place, pages: std::ops::Range<u32>) -> String {
 fn the_first_record_leaves_before_the_input_ends() {
     let place = place(0);
     let allowed = place.shop.address().to_string();
-    let args = ["run", "-", "--output", "-", "--extract", "name:string", "--allow-address", &allowed];
+    let args =
+        ["run", "-", "--output", "-", "--extract", "name:string", "--allow-address", &allowed];
     let mut child = place.bare(&args).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(lines(&place, 0..1).as_bytes()).unwrap();
@@ -49,8 +50,18 @@ fn the_first_record_leaves_before_the_input_ends() {
 fn a_list_from_a_pipe_can_be_resumed() {
     let place = place(50);
     let allowed = place.shop.address().to_string();
-    let args = ["run", "-", "--output", "out.csv", "--extract", "name:string", "-c", "4",
-                "--allow-address", &allowed];
+    let args = [
+        "run",
+        "-",
+        "--output",
+        "out.csv",
+        "--extract",
+        "name:string",
+        "-c",
+        "4",
+        "--allow-address",
+        &allowed,
+    ];
     let run = |kill_after: Option<u64>| {
         let mut child = place.bare(&args).stdin(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();

@@ -1,0 +1,205 @@
+//! What is found in pages, and what hostile pages do.
+#![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
+
+use harvestman_engine::{
+    Extractor, FetchError, Fields, Page, Params, Schema, Task, testing::extractor_conformance,
+};
+use harvestman_extractors::Standard;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const ADDRESS: &str = "https://shop.test/lamps/7";
+
+async fn extract(sketch: Value, html: &str) -> Result<Fields, FetchError> {
+    let schema = Schema::from_json(sketch).unwrap();
+    run(Params::new().with_extract(schema), html).await
+}
+
+async fn run(params: Params, html: &str) -> Result<Fields, FetchError> {
+    let task = Task::new(0, ADDRESS, params);
+    let page = Page::new(task.target().unwrap().clone(), html);
+    Standard::new().extract(&task, &page).await
+}
+
+async fn data(sketch: Value, html: &str) -> Value {
+    Value::Object(extract(sketch, html).await.unwrap().data.unwrap())
+}
+
+const JSON_LD: &str = r#"<script type="application/ld+json">
+    {"@context": "https://schema.org", "@graph": [
+      {"@type": "BreadcrumbList", "name": "Home"},
+      {"@type": "Product", "name": "Brass &amp; Oak Lamp", "sku": "L-7",
+       "brand": {"@type": "Brand", "name": "Lumo"},
+       "image": ["/i/1.jpg", "/i/2.jpg"],
+       "offers": [{"@type": "Offer", "price": "1.299,00", "priceCurrency": "EUR",
+                   "availability": "https://schema.org/InStock"}],
+       "aggregateRating": {"ratingValue": "4.5", "reviewCount": 12}}]}
+    </script>"#;
+
+#[tokio::test]
+async fn json_ld_is_read_through_graphs_and_offers() {
+    let sketch = json!({
+        "name": "string", "price": "number", "currency": "string", "brand": "string",
+        "sku": "string", "rating": "number", "images": "array of url",
+    });
+    let expected = json!({
+        "name": "Brass & Oak Lamp", "price": 1299.0, "currency": "EUR", "brand": "Lumo",
+        "sku": "L-7", "rating": 4.5,
+        "images": ["https://shop.test/i/1.jpg", "https://shop.test/i/2.jpg"],
+    });
+    assert_eq!(data(sketch, JSON_LD).await, expected);
+}
+
+#[tokio::test]
+async fn what_one_layer_lacks_another_has() {
+    let microdata = r#"<div itemscope itemtype="https://schema.org/Product">
+        <h1 itemprop="name">Lamp</h1>
+        <span itemprop="price" content="19.90">19,90 €</span></div>"#;
+    let meta = r#"<meta property="og:title" content="Lamp">
+        <meta property="product:price:amount" content="19.90"><p>…"#;
+    let plain = r#"<nav><span class="price">1 €</span></nav>
+        <h1>Lamp</h1><del class="price">29,90 €</del><b class="product-price">19,90 €</b>"#;
+    for html in [microdata, meta, plain] {
+        let found = data(json!({"name": "string", "price": "number"}), html).await;
+        assert_eq!(found, json!({"name": "Lamp", "price": 19.9}), "{html}");
+    }
+}
+
+#[tokio::test]
+async fn selectors_are_obeyed_and_nothing_else() {
+    let html = r#"<h1>Lamp <small>new</small></h1><p class="sku">Nr. 7</p><a class="more" href="../x">more</a>
+        <ul><li>red<li>blue</ul><table><tr><td class="seller">A<b>1</b></td></tr>
+        <tr><td class="seller">B<b>2</b></td></tr></table>"#;
+    for (rule, expected) in [
+        (json!({"selector": "h1"}), json!("Lamp new")),
+        (json!({"selector": ".nothing"}), json!(null)),
+        (json!({"selector": ".sku", "type": "integer"}), json!(7)),
+        (
+            json!({"selector": "a.more", "attr": "href", "type": "url"}),
+            json!("https://shop.test/x"),
+        ),
+        (json!({"selector": "li", "type": "array of string"}), json!(["red", "blue"])),
+        (
+            json!({"selector": ".seller", "type": "array", "items": {"no": {"selector": "b", "type": "integer"}}}),
+            json!([{"no": 1}, {"no": 2}]),
+        ),
+    ] {
+        let found = data(json!({"field": rule}), html).await;
+        assert_eq!(found, json!({"field": expected}), "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_null_and_said() {
+    let html = r#"<h1>Lamp</h1><b class="count">many</b>"#;
+    let sketch =
+        json!({"name": "string", "isbn": "string", "n": {"selector": ".count", "type": "integer"}});
+    let fields = extract(sketch, html).await.unwrap();
+    assert_eq!(fields.missing, ["isbn"]);
+    assert!(fields.field_errors["n"].contains("many"), "{:?}", fields.field_errors);
+    assert_eq!(fields.data.unwrap()["n"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_page_comes_in_other_forms_too() {
+    let params: Params =
+        serde_json::from_value(json!({"formats": ["html", "text", "markdown", "links"]})).unwrap();
+    let html = r#"<title>t</title><style>b{}</style><h1>Lamp</h1><p>A <b>brass</b> one.</p>
+        <script>secret()</script><a href="/a">a</a> <a href="/a">again</a> <a href="mailto:x@y">m</a>"#;
+    let fields = run(params, html).await.unwrap();
+    assert_eq!(fields.html.as_deref(), Some(html));
+    assert_eq!(fields.links.unwrap(), ["https://shop.test/a"]);
+    let (text, markdown) = (fields.text.unwrap(), fields.markdown.unwrap());
+    assert!(text.contains("Lamp\nA brass one."), "{text}");
+    assert!(markdown.contains("# Lamp") && markdown.contains("**brass**"), "{markdown}");
+    assert!(!text.contains("secret") && !markdown.contains("secret"));
+    assert!(fields.data.is_none());
+}
+
+fn everything() -> Schema {
+    Schema::from_json(json!({
+        "name": "string", "price": "number", "brand": "string", "in_stock": "boolean",
+        "released": "date", "images": "array of url", "offers": {"price": "number"},
+        "first": {"selector": "h1"},
+        "rows": {"selector": "tr", "type": "array", "items": {"cell": {"selector": "td"}}},
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn hostile_pages_give_fields_or_an_error() {
+    extractor_conformance(&Standard::new(), everything(), JSON_LD).await;
+    let streaming = Schema::from_json(json!({"a": {"selector": "p"}, "b": "string"})).unwrap();
+    extractor_conformance(&Standard::new(), streaming, "<p>a").await;
+}
+
+/// What parsers stumble over.
+const FRAGMENTS: &[&str] = &[
+    "<",
+    ">",
+    "</",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "&",
+    "&#x0;",
+    "&amp",
+    "\"",
+    "'",
+    "=",
+    "\0",
+    " ",
+    "<script type=\"application/ld+json\">",
+    "</script>",
+    "{\"@type\":\"Product\",",
+    "\"name\":",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "1e999",
+    "\\ud800",
+    "<h1>",
+    "</h1>",
+    "<table>",
+    "<tr>",
+    "<td>",
+    "<p>",
+    "<select>",
+    "<svg>",
+    "<template>",
+    "<plaintext>",
+    "<div class=price>",
+    "itemprop=price",
+    "<meta property=og:title content=",
+    "<base href=//>",
+    "é",
+    "\u{202e}",
+    "12,50 €",
+    "2024-13-40",
+];
+
+fn pages() -> impl Strategy<Value = String> {
+    let fragment = prop_oneof![
+        9 => proptest::sample::select(FRAGMENTS).prop_map(str::to_owned),
+        1 => ".{0,8}",
+    ];
+    proptest::collection::vec(fragment, 0..60).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_page_makes_it_panic_or_break_the_schema(html in pages()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(extractor_conformance_of_one(&html));
+    }
+}
+
+async fn extractor_conformance_of_one(html: &str) {
+    let schema = everything();
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name.clone()).collect();
+    if let Ok(fields) = run(Params::new().with_extract(schema), html).await {
+        assert!(fields.data.unwrap().keys().eq(&names));
+    }
+}
