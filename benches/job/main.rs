@@ -18,7 +18,9 @@ use harvestman_shop::{Shop, Template};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PARTS: [(&str, fn() -> Result<()>); 4] = [
+type Part = (&'static str, fn() -> Result<()>);
+
+const PARTS: [Part; 4] = [
     ("cost", cost::run),
     ("latency", latency::run),
     ("hosts", hosts::run),

@@ -345,8 +345,12 @@ async fn give_up(at: Option<Instant>) {
 fn verdict(outcome: &Result<Found, FetchError>, retry: &RetryPolicy) -> Verdict {
     let Err(error) = outcome else { return Verdict::Answered };
     match (error.code, error.http_status) {
-        (Code::Target429, _) | (_, Some(429 | 503)) => Verdict::Refused(retry.retry_after(error)),
-        (Code::Timeout | Code::ConnectFailed | Code::Truncated, _) => Verdict::Failed,
+        (Code::Target429, _) | (_, Some(429)) => Verdict::Refused(retry.retry_after(error)),
+        (_, Some(503)) if error.retry_after.is_some() => Verdict::Refused(retry.retry_after(error)),
+        // A 503 that asks for no pause may be one bad server of many: less at a time will do.
+        (Code::Timeout | Code::ConnectFailed | Code::Truncated, _) | (_, Some(503)) => {
+            Verdict::Failed
+        }
         (_, Some(_)) => Verdict::Answered,
         _ => Verdict::Unknown,
     }

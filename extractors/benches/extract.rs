@@ -65,9 +65,7 @@ fn page(head: &str) -> String {
     let mut number = 0;
     while html.len() < PAGE_BYTES {
         number += 1;
-        write!(html, 
-            r#"<div class="review" id="r{number}"><b>Buyer {number}</b><p>A fine lamp, and bright.</p></div>"#
-        ).expect("a string takes everything");
+        write!(html, r#"<div class="review" id="r{number}"><b>Buyer {number}</b><p>A fine lamp, and bright.</p></div>"#).expect("a string takes everything");
     }
     html + r#"<div id="last">19.90</div></main></body></html>"#
 }

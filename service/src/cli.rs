@@ -37,6 +37,7 @@ pub(crate) enum Command {
 /// any moment: the same command goes on where it was.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = RUN_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line are independent")]
 pub(crate) struct RunArgs {
     /// The list: text (an URL a line), .ndjson, .jsonl or .csv, also .gz or .zst; `-` is standard input
     #[arg(env = "HARVESTMAN_INPUT")]

@@ -43,7 +43,7 @@ fn main() -> Result<(), Failure> {
             }
             writer.finish().await
         })?;
-        let took = cpu_time() - begun - making;
+        let took = cpu_time().saturating_sub(begun + making);
         let bytes = parts.iter().map(|part| part.bytes).sum::<u64>();
         println!("{suffix:<11} {:.2} CPU-s, {} bytes a row", seconds(took), bytes / rows);
     }
@@ -71,7 +71,7 @@ fn making(rows: u64) -> Duration {
     for first in (0..rows).step_by(BATCH as usize) {
         std::hint::black_box(batch(first));
     }
-    cpu_time() - begun
+    cpu_time().saturating_sub(begun)
 }
 
 fn cpu_time() -> Duration {

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn names(schema: serde_json::Value) -> Result<Vec<String>> {
-        let columns = flatten(&Schema::from_json(schema).unwrap())?;
+        let columns = flatten(&Schema::from_json(schema).expect("a schema"))?;
         Ok(columns.into_iter().map(|column| column.name).collect())
     }
 

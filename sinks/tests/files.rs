@@ -93,7 +93,11 @@ fn unpacked(path: &Path) -> Vec<u8> {
             assert!(member.into_inner().is_empty(), "more than one member");
             plain
         }
-        "zst" => zstd::decode_all(&*bytes).unwrap(),
+        "zst" => {
+            let mut plain = Vec::new();
+            zstd::Decoder::new(&*bytes).unwrap().read_to_end(&mut plain).unwrap();
+            plain
+        }
         _ => bytes,
     }
 }

@@ -1,6 +1,9 @@
 //! What a person or a program gets to see of a run.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::{self, Write},
+    time::{Duration, Instant},
+};
 
 use harvestman::{Ending, Phase, Progress, Report};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
@@ -10,8 +13,8 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::failure::Failure;
 use crate::cli::RunArgs;
 
-const BAR: &str = "{spinner:.cyan} [{bar:32.cyan/blue}] {pos}/{len}  {wide_msg}";
-const NO_BAR: &str = "{spinner:.cyan} {pos}  {wide_msg}";
+const BAR: &str = "{spinner:.cyan} {bar:32.cyan/blue} {human_pos}/{human_len}  {wide_msg}";
+const NO_BAR: &str = "{spinner:.cyan} {human_pos}  {wide_msg}";
 
 /// Shows progress, notes and the summary: on standard error, and the summary for programs on
 /// standard output unless the result goes there.
@@ -75,7 +78,8 @@ impl Display {
         if self.json {
             self.write_json(&summary_json(report, self.begun.elapsed()));
         } else if !self.quiet {
-            eprint!("{}", summary(report, self.begun.elapsed()));
+            let text = summary(report, self.begun.elapsed());
+            eprint!("{}", text.expect("a string takes everything"));
         }
     }
 
@@ -145,7 +149,7 @@ fn status(ending: Ending) -> &'static str {
 }
 
 /// The summary for a person.
-fn summary(report: &Report, elapsed: Duration) -> String {
+fn summary(report: &Report, elapsed: Duration) -> Result<String, fmt::Error> {
     let counters = &report.counters;
     let rate = counters.done() as f64 / counters.running.as_secs_f64().max(0.001);
     let mut text = format!(
@@ -155,20 +159,20 @@ fn summary(report: &Report, elapsed: Duration) -> String {
         HumanCount(counters.errored())
     );
     if let Some(skipped) = report.skipped().filter(|skipped| *skipped > 0) {
-        text += &format!(", {} still to do", HumanCount(skipped));
+        write!(text, ", {} still to do", HumanCount(skipped))?;
     }
-    text += &format!(" in {}, {}\n", short(elapsed), per_second(rate));
+    writeln!(text, " in {}, {}", short(elapsed), per_second(rate))?;
     for (code, count) in &counters.by_code {
-        text += &format!("  {:>9} {code}\n", HumanCount(*count).to_string());
+        writeln!(text, "  {:>9} {code}", HumanCount(*count).to_string())?;
     }
     for part in &report.parts {
         let size = indicatif::HumanBytes(part.bytes);
-        text += &format!("{}: {} records, {size}\n", part.location, HumanCount(part.rows));
+        writeln!(text, "{}: {} records, {size}", part.location, HumanCount(part.rows))?;
     }
     if matches!(report.ending, Ending::Suspended | Ending::Aborted) {
         text += "run the same command to go on\n";
     }
-    text
+    Ok(text)
 }
 
 /// The summary for a program; its keys are those of the API.
@@ -203,7 +207,7 @@ mod tests {
         report.counters.running = Duration::from_secs(10);
         report.total = Some(1_300);
         report.parts.push(Part::new("out.csv", 1_234, 2_048));
-        let text = summary(&report, Duration::from_secs(10));
+        let text = summary(&report, Duration::from_secs(10)).unwrap();
         let expected = "completed: 1,200 ok, 34 errors, 66 still to do in 10s, 123/s\n         \
                         34 timeout\nout.csv: 1,234 records, 2.00 KiB\n";
         assert_eq!(text, expected);

@@ -208,12 +208,13 @@ mod tests {
         assert!(!path.exists());
     }
 
+    type Change = fn(&mut Identity);
+
     #[test]
     fn a_difference_is_named_with_both_sides() {
         let directory = tempfile::tempdir().unwrap();
         let (state, _store) = State::open(directory.path(), false).unwrap();
         state.claim(&identity()).unwrap();
-        type Change = fn(&mut Identity);
         let table: [(Change, &str); 5] = [
             (|now| now.input = "def".into(), "the input differs"),
             (|now| now.input = "-".into(), "is standard input"),

@@ -56,7 +56,7 @@ pub(crate) fn records(bytes: &[u8]) -> Vec<Value> {
 }
 
 /// What a Python script says about a file. `.ci/run` provides a Python with pandas, pyarrow and
-/// DuckDB in `HARVESTMAN_TEST_PYTHON`.
+/// `DuckDB` in `HARVESTMAN_TEST_PYTHON`.
 pub(crate) fn python(script: &str, path: &Path) -> String {
     let python = std::env::var("HARVESTMAN_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = Command::new(python).args(["-c", script]).arg(path).output().unwrap();

@@ -23,7 +23,7 @@ fn every_format_has_every_page_and_opens_elsewhere() {
     }
 }
 
-/// Opens a result in pandas and DuckDB, and checks that both see numbers as numbers.
+/// Opens a result in pandas and `DuckDB`, and checks that both see numbers as numbers.
 fn assert_opens(place: &Place, name: &str) {
     let reader = match name {
         name if name.ends_with(".parquet") => "pandas.read_parquet(f)",
@@ -36,7 +36,7 @@ fn assert_opens(place: &Place, name: &str) {
          n = duckdb.sql(f\"select count(*) from '{{f}}'\").fetchall()[0][0]; \
          print(len(t), n, t[c].dtype, int((t[c] > 0).sum() > 80))"
     );
-    // DuckDB reads no `.jsonl.…` by name alone, and needs an extension for zstd of CSV.
+    // It reads no `.jsonl.…` by name alone, and needs an extension for zstd of CSV.
     assert_eq!(python(&script, &place.path(name)).trim(), "120 120 float64 1", "{name}");
 }
 
