@@ -14,6 +14,7 @@ use harvestman_shop::{Faults, RunningShop, Shop};
 use crate::{
     cli::{Cli, Command, DemoArgs, RunArgs},
     run,
+    say::error_line,
 };
 
 const LIST: &str = "urls.ndjson";
@@ -26,7 +27,7 @@ pub(crate) async fn main(args: &DemoArgs) -> ExitCode {
     match demo(args).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("harvestman: {error:#}");
+            error_line(format_args!("harvestman: {error:#}"));
             ExitCode::from(3)
         }
     }
@@ -34,7 +35,11 @@ pub(crate) async fn main(args: &DemoArgs) -> ExitCode {
 
 async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let shop = open_shop(args)?;
-    eprintln!("harvestman: a shop with {} products is open at {}", args.products, shop.url());
+    error_line(format_args!(
+        "harvestman: a shop with {} products is open at {}",
+        args.products,
+        shop.url()
+    ));
     if args.serve_only {
         tokio::signal::ctrl_c().await?;
         return Ok(ExitCode::SUCCESS);
@@ -43,7 +48,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let list = args.directory.join(LIST);
     write_list(&list, &shop, args.products)?;
     let command = command(args, &list, shop.address());
-    eprintln!("harvestman: running\n\n  {}\n", command.join(" "));
+    error_line(format_args!("harvestman: running\n\n  {}\n", command.join(" ")));
     let code = run::main(&parse(&command)).await;
     if code == ExitCode::SUCCESS {
         say_how_to_open(&args.directory.join(RESULT));
@@ -94,7 +99,9 @@ fn parse(command: &[String]) -> RunArgs {
 
 fn say_how_to_open(result: &Path) {
     let result = result.display();
-    eprintln!("\nTo look at it:");
-    eprintln!("  python3 -c \"import pandas; print(pandas.read_parquet('{result}'))\"");
-    eprintln!("  duckdb -c \"SELECT * FROM '{result}'\"");
+    error_line(format_args!("\nTo look at it:"));
+    error_line(format_args!(
+        "  python3 -c \"import pandas; print(pandas.read_parquet('{result}'))\""
+    ));
+    error_line(format_args!("  duckdb -c \"SELECT * FROM '{result}'\""));
 }

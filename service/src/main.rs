@@ -3,6 +3,7 @@
 mod cli;
 mod demo;
 mod run;
+mod say;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,10 @@ use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::failure::Failure;
-use crate::cli::RunArgs;
+use crate::{
+    cli::RunArgs,
+    say::{error_line, output_line},
+};
 
 const BAR: &str = "{spinner:.cyan} {bar:32.cyan/blue} {human_pos}/{human_len}  {wide_msg}";
 const NO_BAR: &str = "{spinner:.cyan} {human_pos}  {wide_msg}";
@@ -54,7 +57,7 @@ impl Display {
     /// Tells a person something that is not an error.
     pub(crate) fn note(&self, message: &str) {
         if !self.quiet && !self.json {
-            self.bar.suspend(|| eprintln!("harvestman: {message}"));
+            self.bar.suspend(|| error_line(format_args!("harvestman: {message}")));
         }
     }
 
@@ -79,14 +82,14 @@ impl Display {
             self.write_json(&summary_json(report, self.begun.elapsed()));
         } else if !self.quiet {
             let text = summary(report, self.begun.elapsed());
-            eprint!("{}", text.expect("a string takes everything"));
+            error_line(text.expect("a string takes everything").trim_end());
         }
     }
 
     /// Shows why there is no result.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.bar.finish_and_clear();
-        eprintln!("harvestman: {failure}");
+        error_line(format_args!("harvestman: {failure}"));
         if self.json {
             self.write_json(&json!({"status": "failed", "error": failure.to_string()}));
         }
@@ -94,9 +97,9 @@ impl Display {
 
     fn write_json(&self, value: &serde_json::Value) {
         if self.stdout_is_result {
-            eprintln!("{value}");
+            error_line(value);
         } else {
-            println!("{value}");
+            output_line(value);
         }
     }
 }
