@@ -1,6 +1,6 @@
 //! What a whole job costs, from a list of URLs over loopback HTTP to a file of records.
 //!
-//! `cargo bench --bench job` runs all parts; `cargo bench --bench job -- cost latency` some of them.
+//! `cargo bench --bench job --features testing` runs all parts, with `-- cost latency` some of them.
 //! The shop that is scraped runs on the same machine, in a process of its own.
 
 mod cost;

@@ -12,6 +12,8 @@ use crate::{Code, FetchError, Params, Schema, Task, params::ParamSeed};
 
 /// The most bytes of a bad line that its error message quotes.
 pub const MAX_EXCERPT_BYTES: usize = 200;
+/// For how many keys of a line there is room at once.
+const USUAL_KEYS: usize = 8;
 
 /// Makes tasks of written lines, merged onto the defaults of the job.
 ///
@@ -47,7 +49,7 @@ pub struct TaskFields<'a> {
     id: Option<String>,
     metadata: Option<Box<RawValue>>,
     /// Copied from the defaults by the first parameter of the line.
-    params: Option<Params>,
+    params: Option<Arc<Params>>,
 }
 
 impl LineReader {
@@ -125,8 +127,8 @@ impl TaskFields<'_> {
         key: &str,
         value: D,
     ) -> Result<(), D::Error> {
-        let params = self.params.get_or_insert_with(|| (*self.reader.defaults).clone());
-        ParamSeed { params, key }.deserialize(value)
+        let params = self.params.get_or_insert_with(|| Arc::clone(&self.reader.defaults));
+        ParamSeed { params: Arc::make_mut(params), key }.deserialize(value)
     }
 
     /// The task; an invalid one if `url` is missing or can't be used.
@@ -137,10 +139,7 @@ impl TaskFields<'_> {
         if let Some(error) = self.mismatch() {
             return Task::invalid(line.index, line.number, Some(url), error);
         }
-        let params = match self.params {
-            Some(params) => Arc::new(params),
-            None => Arc::clone(&self.reader.defaults),
-        };
+        let params = self.params.unwrap_or_else(|| Arc::clone(&self.reader.defaults));
         let task = Task::new(line.index, url, params).with_line(line.number);
         echo(task, self.id, self.metadata)
     }
@@ -229,7 +228,7 @@ impl<'de> de::Visitor<'de> for TaskVisitor<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let fields = self.fields;
-        let mut seen: Vec<Cow<'de, str>> = Vec::new();
+        let mut seen: Vec<Cow<'de, str>> = Vec::with_capacity(USUAL_KEYS);
         while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format!("`{}` is given twice", key.escape_debug())));
@@ -239,9 +238,9 @@ impl<'de> de::Visitor<'de> for TaskVisitor<'_, '_> {
                 "id" => fields.id = map.next_value::<Option<Id>>()?.map(|id| id.0),
                 "metadata" => fields.metadata = map.next_value()?,
                 _ => {
-                    let params =
-                        fields.params.get_or_insert_with(|| (*fields.reader.defaults).clone());
-                    map.next_value_seed(ParamSeed { params, key: &key })?;
+                    let defaults = &fields.reader.defaults;
+                    let params = fields.params.get_or_insert_with(|| Arc::clone(defaults));
+                    map.next_value_seed(ParamSeed { params: Arc::make_mut(params), key: &key })?;
                 }
             }
             seen.push(key);

@@ -60,13 +60,13 @@ pub struct Params {
     /// The request method; GET without it, POST with a body.
     pub method: Option<Method>,
     /// Request headers.
-    pub headers: Option<Box<HeaderMap>>,
+    pub headers: Option<Arc<HeaderMap>>,
     /// Cookies to send, by name.
     pub cookies: Option<BTreeMap<String, String>>,
     /// The request body.
     pub body: Option<Body>,
     /// The `User-Agent` header.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Arc<str>>,
     /// How long one attempt may take, all of it.
     pub timeout: Option<Duration>,
     /// The largest decoded body, in bytes.

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_header_made_by_a_program_cannot_inject_another() {
         let mut params = Params::new();
-        params.user_agent = Some("a\r\nx: y".to_owned());
+        params.user_agent = Some("a\r\nx: y".into());
         let error = Request::new("http://a.test/".parse().unwrap(), &params).unwrap_err();
         assert!(!error.retryable && error.message.contains("user_agent"));
     }

@@ -143,9 +143,9 @@ fn method(name: &str) -> Result<Method, String> {
     found.cloned().ok_or_else(|| format!("{name:?} is no method that can be used"))
 }
 
-fn user_agent(text: String) -> Result<String, String> {
+fn user_agent(text: String) -> Result<Arc<str>, String> {
     match HeaderValue::from_str(&text) {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(text.into()),
         Err(_) => Err("must not hold control characters".to_owned()),
     }
 }
@@ -168,10 +168,10 @@ fn cookies(cookies: BTreeMap<String, String>) -> Result<BTreeMap<String, String>
 
 /// Merges by name: a null removes that header, all others stay.
 fn set_headers<'de, D: Deserializer<'de>>(
-    slot: &mut Option<Box<HeaderMap>>,
+    slot: &mut Option<Arc<HeaderMap>>,
     value: D,
 ) -> Result<(), D::Error> {
-    struct Merge<'a>(&'a mut Option<Box<HeaderMap>>);
+    struct Merge<'a>(&'a mut Option<Arc<HeaderMap>>);
 
     impl<'de> de::Visitor<'de> for Merge<'_> {
         type Value = ();
@@ -195,7 +195,7 @@ fn set_headers<'de, D: Deserializer<'de>>(
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            let headers = self.0.get_or_insert_default();
+            let headers = Arc::make_mut(self.0.get_or_insert_default());
             while let Some((name, value)) = map.next_entry::<String, Option<String>>()? {
                 merge_header(headers, &name, value.as_deref()).map_err(A::Error::custom)?;
             }
