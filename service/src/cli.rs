@@ -93,7 +93,8 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "HARVESTMAN_ESCAPE_FORMULAS")]
     pub(crate) escape_formulas: bool,
 
-    /// A directory for the job's state; FILE.job by default, removed at the end
+    /// A directory for the job's state, removed at the end; by default FILE.job, for standard output
+    /// harvestman.job
     #[arg(long, env = "HARVESTMAN_STATE", value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 

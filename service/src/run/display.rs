@@ -120,7 +120,7 @@ fn show(bar: &ProgressBar, progress: &Progress) {
 
 /// E.g. `12 errors, 241/s, 3s left`.
 fn message(progress: &Progress) -> String {
-    let mut parts = vec![format!("{} errors", HumanCount(progress.counters.errored()))];
+    let mut parts = vec![errors(progress.counters.errored())];
     if let Some(rate) = progress.rate {
         parts.push(per_second(rate));
     }
@@ -131,6 +131,11 @@ fn message(progress: &Progress) -> String {
         _ => {}
     }
     parts.join(", ")
+}
+
+fn errors(count: u64) -> String {
+    let noun = if count == 1 { "error" } else { "errors" };
+    format!("{} {noun}", HumanCount(count))
 }
 
 fn short(time: Duration) -> String {
@@ -156,10 +161,10 @@ fn summary(report: &Report, elapsed: Duration) -> Result<String, fmt::Error> {
     let counters = &report.counters;
     let rate = counters.done() as f64 / counters.running.as_secs_f64().max(0.001);
     let mut text = format!(
-        "{}: {} ok, {} errors",
+        "{}: {} ok, {}",
         status(report.ending),
         HumanCount(counters.ok),
-        HumanCount(counters.errored())
+        errors(counters.errored())
     );
     if let Some(skipped) = report.skipped().filter(|skipped| *skipped > 0) {
         write!(text, ", {} still to do", HumanCount(skipped))?;

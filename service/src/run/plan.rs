@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::FileTypeExt,
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -45,7 +45,7 @@ impl<'a> Plan<'a> {
         let format = if output_is_pipe {
             OutputFormat::detect(&args.output).unwrap_or_default()
         } else {
-            check_output(&args.output)?;
+            check_output(&args.output, &args.input)?;
             OutputFormat::detect(&args.output)?
         };
         let schema = schema(args)?.map(Arc::new);
@@ -164,7 +164,7 @@ impl<'a> Plan<'a> {
         if let Some(directory) = &self.args.state {
             return directory.clone();
         }
-        if self.output_is_pipe {
+        if self.args.output == Path::new("-") {
             return PathBuf::from("harvestman.job");
         }
         self.args.output.with_added_extension("job")
@@ -228,10 +228,20 @@ fn is_pipe(path: &Path) -> bool {
     path == Path::new("-") || fs::metadata(path).is_ok_and(|data| is_stream(data.file_type()))
 }
 
+/// Whether two names mean one file that is there, over links too.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
+    identity(one).is_ok_and(|one| identity(other).is_ok_and(|other| one == other))
+}
+
 /// Finds out before the first page is fetched what would fail at the end.
-fn check_output(path: &Path) -> Result<(), Failure> {
+fn check_output(path: &Path, input: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         return Err(Failure::usage(format!("{} is a directory", path.display())));
+    }
+    if is_same_file(path, input) {
+        let message = format!("{} is the list itself; name another --output", path.display());
+        return Err(Failure::usage(message));
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     match parent {

@@ -18,9 +18,12 @@ fn a_command_that_cannot_be_used_ends_with_2_and_says_what_to_do() {
     let place = place();
     fs::write(place.path("schema.json"), r#"{"title": "h1"}"#).unwrap();
     fs::write(place.path("broken.csv"), "link,id\nhttp://a.test/,1\n").unwrap();
+    std::os::unix::fs::symlink("urls.ndjson", place.path("link.ndjson")).unwrap();
     let table: &[(&[&str], &str)] = &[
         (&["--output", "out.xlsx"], "parquet"),
         (&["--output", "out.csv"], "--extract"),
+        (&["--output", "urls.ndjson"], "is the list itself"),
+        (&["--output", "link.ndjson"], "is the list itself"),
         (&["--output", "nowhere/out.ndjson"], "there is no directory nowhere"),
         (&["--output", "out.ndjson", "--extract", "price"], "NAME:TYPE"),
         (&["--output", "out.ndjson", "--extract", "price:money"], "price"),
