@@ -152,6 +152,15 @@ impl<'de> Deserializer<'de> for Text<'de> {
     }
 }
 
+/// Whether a text holds a control character; quick on ASCII, which nearly every URL is.
+pub(crate) fn has_control(text: &str) -> bool {
+    if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -9,10 +9,7 @@ use serde::{
     de::value::{Error as ProbeError, UnitDeserializer},
 };
 
-use crate::{
-    cell::{Cell, Text},
-    parser::has_control,
-};
+use crate::cell::{Cell, Text, has_control};
 
 /// What begins the name of a column whose cells go into the task's metadata.
 const METADATA_PREFIX: &str = "metadata.";

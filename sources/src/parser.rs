@@ -5,6 +5,7 @@ use std::sync::Arc;
 use harvestman_engine::{Line, LineReader, MAX_EXCERPT_BYTES, Task, excerpt};
 
 use crate::{
+    cell::has_control,
     columns::{Columns, RowReader},
     rows::{Flaw, MAX_LINE_BYTES, Row},
 };
@@ -60,15 +61,6 @@ impl Parser {
     fn unreadable(&self, line: Line, what: &str, bytes: &[u8]) -> Task {
         let shown = excerpt(bytes, MAX_EXCERPT_BYTES);
         self.reader.invalid(line, format!("line {} {what}: {shown}", line.number))
-    }
-}
-
-/// Whether a text holds a control character; quick on ASCII, which nearly every URL is.
-pub(crate) fn has_control(text: &str) -> bool {
-    if text.is_ascii() {
-        text.bytes().any(|byte| byte.is_ascii_control())
-    } else {
-        text.chars().any(char::is_control)
     }
 }
 
