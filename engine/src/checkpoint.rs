@@ -19,7 +19,7 @@ pub use self::{
 /// The version of the checkpoint's form; another one is refused.
 pub const VERSION: u32 = 1;
 
-/// The commit rule in one value: *the tasks below [`next`](Done::next), and those in the ranges
+/// The commit rule in one value: *the tasks with an ordinal below [`next`](Done::next), and those in the ranges
 /// above it, have their record in the output that [`sink`](Self::sink) describes; no others do.*
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -53,7 +53,7 @@ pub struct Finished {
     pub parts: Vec<Part>,
 }
 
-/// The set of tasks that have their record.
+/// The set of tasks that have their record, by their [ordinals](crate::Task::ordinal).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     next: u64,
@@ -62,7 +62,7 @@ pub struct Done {
 }
 
 impl Done {
-    /// The first task without a record.
+    /// The ordinal of the first task without a record.
     pub fn next(&self) -> u64 {
         self.next
     }
@@ -73,17 +73,17 @@ impl Done {
     }
 
     /// Whether this task has its record.
-    pub fn contains(&self, index: u64) -> bool {
-        index < self.next || self.above.contains(&index)
+    pub fn contains(&self, ordinal: u64) -> bool {
+        ordinal < self.next || self.above.contains(&ordinal)
     }
 
     /// Adds a task; false if it was there before.
-    pub fn insert(&mut self, index: u64) -> bool {
-        if self.contains(index) {
+    pub fn insert(&mut self, ordinal: u64) -> bool {
+        if self.contains(ordinal) {
             return false;
         }
-        if index != self.next {
-            self.above.insert(index..index + 1);
+        if ordinal != self.next {
+            self.above.insert(ordinal..ordinal + 1);
             return true;
         }
         self.next += 1;

@@ -212,7 +212,7 @@ impl Driver {
         let now = Instant::now();
         for task in chunk {
             let task = task?;
-            if self.done.contains(task.index()) {
+            if self.done.contains(task.ordinal()) {
                 continue;
             }
             match task.target() {

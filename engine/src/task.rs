@@ -16,6 +16,7 @@ pub const MAX_URL_BYTES: usize = 8 * 1024;
 /// fetched and gets its error record.
 #[derive(Clone, Debug)]
 pub struct Task {
+    ordinal: u64,
     index: u64,
     line: u64,
     target: Target,
@@ -41,7 +42,8 @@ enum Target {
 }
 
 impl Task {
-    /// A task at a 0-based position in the input, on the line after it (`index + 1`).
+    /// A task at a 0-based position in the input, which is its [ordinal](Self::ordinal) and its
+    /// [index](Self::index) alike, on the line after it (`index + 1`).
     ///
     /// An `url` that isn't absolute HTTP or HTTPS makes an [invalid](Self::invalid) task.
     pub fn new(index: u64, url: &str, params: impl Into<Arc<Params>>) -> Self {
@@ -54,13 +56,22 @@ impl Task {
             },
         };
         let line = index + 1;
-        Self { index, line, target, id: None, metadata: None, params: params.into() }
+        let (id, metadata, params) = (None, None, params.into());
+        Self { ordinal: index, index, line, target, id, metadata, params }
     }
 
     /// A task for a line that can't be used, with its URL if that could be read.
     pub fn invalid(index: u64, line: u64, url: Option<&str>, error: FetchError) -> Self {
         let target = Target::Invalid { text: url.map(Into::into), error: Arc::new(error) };
-        Self { index, line, target, id: None, metadata: None, params: Arc::default() }
+        let (id, metadata, params) = (None, None, Arc::default());
+        Self { ordinal: index, index, line, target, id, metadata, params }
+    }
+
+    /// Sets the position in this job's input where it isn't the [index](Self::index): the index of
+    /// a task that is taken over from another job, or of one behind left-out duplicates, stays.
+    pub fn with_ordinal(mut self, ordinal: u64) -> Self {
+        self.ordinal = ordinal;
+        self
     }
 
     /// Sets the 1-based line of the file.
@@ -81,7 +92,14 @@ impl Task {
         self
     }
 
-    /// The 0-based position in the input.
+    /// The position in this job's input, counting up by one from 0: what source, driver and
+    /// checkpoint go by.
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
+    /// The 0-based position in the input as the user knows it, which the record echoes. May have
+    /// gaps: a retry keeps the index of the job before, and what is left out keeps its number.
     pub fn index(&self) -> u64 {
         self.index
     }
@@ -183,6 +201,14 @@ mod tests {
         }
         let long = format!("http://a.test/{}", "x".repeat(MAX_URL_BYTES));
         assert!(task(&long).target().is_err());
+    }
+
+    #[test]
+    fn an_ordinal_of_its_own_leaves_the_index_alone() {
+        let task = Task::new(7, "http://a.test/", Params::new());
+        assert_eq!((task.ordinal(), task.index()), (7, 7));
+        let task = task.with_ordinal(2);
+        assert_eq!((task.ordinal(), task.index(), task.line()), (2, 7, 8));
     }
 
     #[test]

@@ -69,8 +69,8 @@ impl Writer {
 
     async fn write(&mut self, batch: Vec<Record>) -> Result<()> {
         for record in &batch {
-            let is_new = self.done.insert(record.task.index());
-            debug_assert!(is_new, "task {} was written before", record.task.index());
+            let is_new = self.done.insert(record.task.ordinal());
+            debug_assert!(is_new, "task {} was written before", record.task.ordinal());
             self.counters.add(record);
         }
         self.sink.write(batch).await

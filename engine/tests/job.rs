@@ -17,7 +17,7 @@ use harvestman_engine::{
     MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy, Sink, SinkState,
     SinkWriter, Source, Task,
     params::RetryParams,
-    testing::{ListSource, MemorySink, Reply, ScriptedFetcher},
+    testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -147,6 +147,47 @@ async fn host_limits_hold() {
     let job = Job::new(source(60, 2), fetcher, Arc::new(MemorySink::new()));
     job.with_hosts(limits).spawn().wait().await.unwrap();
     assert!((ms(1_000)..ms(1_400)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// Tasks with indices of another job, as a retry has them: out of order and far apart.
+#[derive(Debug)]
+struct Retried(Arc<ListSource>);
+
+impl Source for Retried {
+    fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
+        let retried = |task: Task| {
+            let ordinal = task.ordinal();
+            let index = 10_000 - 7 * ordinal;
+            Task::new(index, "http://a.test/", Params::new()).with_ordinal(ordinal)
+        };
+        self.0.open(from).map(move |task| task.map(retried)).boxed()
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.0.total()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_goes_by_ordinals_and_its_records_by_indices() {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
+    let fetcher = ScriptedFetcher::new(|task, _| Reply::Page(ms(10 + task.index() % 90)));
+    let retried = Arc::new(Retried(source(100, 1)));
+    source_conformance(&*retried, 100).await;
+    for abort_after in [1_500, 2_500, 100_000] {
+        let job = Job::new(retried.clone(), fetcher.clone(), Arc::new(sink.clone()));
+        let job = job.with_store(store.clone()).with_concurrency(1).spawn();
+        let stopper = job.stopper();
+        tokio::select! {
+            report = job.wait() => drop(report.unwrap()),
+            () = tokio::time::sleep(ms(abort_after)) => stopper.abort(),
+        }
+        tokio::task::yield_now().await;
+    }
+    let expected: Vec<_> = (0..100).rev().map(|ordinal| 10_000 - 7 * ordinal).collect();
+    assert_eq!(indices(&sink), expected);
+    let saved = store.load().await.unwrap().unwrap();
+    assert_eq!((saved.done.next(), saved.finished.is_some()), (100, true));
 }
 
 /// A source that counts what is taken from it.

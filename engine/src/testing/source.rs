@@ -25,7 +25,7 @@ pub async fn source_conformance(source: &dyn Source, count: u64) {
 async fn read(source: &dyn Source, from: u64) -> Vec<String> {
     let tasks: Vec<Task> = source.open(from).try_collect().await.unwrap();
     for (offset, task) in tasks.iter().enumerate() {
-        assert_eq!(task.index(), from + offset as u64, "indices count up by one");
+        assert_eq!(task.ordinal(), from + offset as u64, "ordinals count up by one");
     }
     tasks.iter().map(describe).collect()
 }
@@ -35,7 +35,8 @@ fn describe(task: &Task) -> String {
     let metadata = task.metadata().map(serde_json::value::RawValue::get);
     let error = task.target().err().map(|error| (error.code, &error.message));
     format!(
-        "{} {} {:?} {:?} {metadata:?} {error:?} {:?}",
+        "{} {} {} {:?} {:?} {metadata:?} {error:?} {:?}",
+        task.ordinal(),
         task.index(),
         task.line(),
         task.url(),
