@@ -19,8 +19,9 @@ pub use self::{
 /// The version of the checkpoint's form; another one is refused.
 pub const VERSION: u32 = 1;
 
-/// The commit rule in one value: *the tasks with an ordinal below [`next`](Done::next), and those in the ranges
-/// above it, have their record in the output that [`sink`](Self::sink) describes; no others do.*
+/// The commit rule in one value: *the tasks with an ordinal below [`next`](Done::next), and those in
+/// the ranges above it, have their record in the output that [`sink`](Self::sink) describes; no
+/// others do.*
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Checkpoint {

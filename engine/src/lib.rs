@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod code;
 mod driver;
 mod error;
+mod errored;
 mod extractor;
 mod fetcher;
 pub mod job;
@@ -28,6 +29,7 @@ pub use crate::{
     code::{Code, UnknownCode},
     driver::{Ending, HostLimits, RetryPolicy},
     error::{BoxError, Error, Result},
+    errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{Extractor, Fields, WholePage},
     fetcher::{FetchError, Fetcher},
     job::{Job, JobHandle, Report, Stopper},

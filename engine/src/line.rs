@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{Code, FetchError, Params, Schema, Task, params::ParamSeed};
+use crate::{
+    Code, FetchError, Params, Schema, Task,
+    params::{ParamSeed, Said},
+};
 
 /// The most bytes of a bad line that its error message quotes.
 pub const MAX_EXCERPT_BYTES: usize = 200;
@@ -50,6 +53,7 @@ pub struct TaskFields<'a> {
     metadata: Option<Box<RawValue>>,
     /// Copied from the defaults by the first parameter of the line.
     params: Option<Arc<Params>>,
+    said: Said,
 }
 
 impl LineReader {
@@ -86,7 +90,14 @@ impl LineReader {
 
     /// Begins a task whose values are set one by one.
     pub fn fields(&self) -> TaskFields<'_> {
-        TaskFields { reader: self, url: None, id: None, metadata: None, params: None }
+        TaskFields {
+            reader: self,
+            url: None,
+            id: None,
+            metadata: None,
+            params: None,
+            said: Said::default(),
+        }
     }
 
     /// A task of nothing but an URL.
@@ -122,13 +133,23 @@ impl TaskFields<'_> {
         Ok(())
     }
 
+    /// Sets the user's own JSON as it is written.
+    pub(crate) fn set_raw_metadata(&mut self, metadata: Box<RawValue>) {
+        self.metadata = Some(metadata);
+    }
+
     fn set_param<'de, D: Deserializer<'de>>(
         &mut self,
         key: &str,
         value: D,
     ) -> Result<(), D::Error> {
+        self.param(key).deserialize(value)
+    }
+
+    /// Where the value of a parameter goes.
+    fn param<'a>(&'a mut self, key: &'a str) -> ParamSeed<'a> {
         let params = self.params.get_or_insert_with(|| Arc::clone(&self.reader.defaults));
-        ParamSeed { params: Arc::make_mut(params), key }.deserialize(value)
+        ParamSeed { params: Arc::make_mut(params), said: &mut self.said, key }
     }
 
     /// The task; an invalid one if `url` is missing or can't be used.
@@ -141,13 +162,18 @@ impl TaskFields<'_> {
         }
         let params = self.params.unwrap_or_else(|| Arc::clone(&self.reader.defaults));
         let task = Task::new(line.index, url, params).with_line(line.number);
+        let task = task.with_said(self.said);
         echo(task, self.id, self.metadata)
     }
 
     /// An invalid task with what could be read; `message` continues "line 7: …".
     pub fn into_invalid(self, line: Line, message: &str) -> Task {
         let message = format!("line {}: {message}", line.number);
-        let error = FetchError::new(Code::InvalidUrl, message);
+        self.into_failed(line, FetchError::new(Code::InvalidUrl, message))
+    }
+
+    /// An invalid task with what could be read.
+    pub(crate) fn into_failed(self, line: Line, error: FetchError) -> Task {
         let task = Task::invalid(line.index, line.number, self.url.as_deref(), error);
         echo(task, self.id, self.metadata)
     }
@@ -237,11 +263,7 @@ impl<'de> de::Visitor<'de> for TaskVisitor<'_, '_> {
                 "url" => fields.url = Some(map.next_value()?),
                 "id" => fields.id = map.next_value::<Option<Id>>()?.map(|id| id.0),
                 "metadata" => fields.metadata = map.next_value()?,
-                _ => {
-                    let defaults = &fields.reader.defaults;
-                    let params = fields.params.get_or_insert_with(|| Arc::clone(defaults));
-                    map.next_value_seed(ParamSeed { params: Arc::make_mut(params), key: &key })?;
-                }
+                _ => map.next_value_seed(fields.param(&key))?,
             }
             seen.push(key);
         }

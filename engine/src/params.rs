@@ -1,7 +1,12 @@
 //! The Scrape parameters: how a page is fetched and what is taken from it.
 
+mod name;
+mod said;
 mod set;
 mod value;
+mod write;
+#[cfg(test)]
+pub(crate) mod written;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,8 +15,8 @@ use serde::{Deserialize, Deserializer, de::MapAccess};
 
 use crate::Schema;
 
-pub(crate) use self::set::ParamSeed;
 pub use self::value::{Body, Format, ProxyType, RetryParams, RetryReason, StatusRange};
+pub(crate) use self::{name::Param, said::Said, set::ParamSeed, value::is_deeper_than};
 
 /// How long an attempt may take when a task doesn't say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,6 +32,8 @@ pub const MAX_FOLLOW_REDIRECTS: u32 = 50;
 pub const MAX_RETRIES: u32 = 10;
 /// The largest number of headers, and of cookies, of one task.
 pub const MAX_HEADERS: usize = 100;
+/// How many levels deep the JSON of `body`, `actions` and `extract` may be.
+pub const MAX_NESTING: usize = 64;
 
 /// The Scrape parameters of a task, or the defaults of a job; `None` is "not said".
 ///
@@ -160,9 +167,10 @@ impl<'de> Deserialize<'de> for Params {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params, A::Error> {
-                let mut params = Params::new();
+                let (mut params, mut said) = (Params::new(), Said::default());
                 while let Some(key) = map.next_key::<String>()? {
-                    map.next_value_seed(ParamSeed { params: &mut params, key: &key })?;
+                    let (params, said) = (&mut params, &mut said);
+                    map.next_value_seed(ParamSeed { params, said, key: &key })?;
                 }
                 Ok(params)
             }
@@ -218,9 +226,19 @@ mod tests {
             (r#"{"retry": {"on": ["4xx"]}}"#, "retry"),
             (r#"{"extract": {"a": "nope"}}"#, "extract.a"),
         ];
+        let deep = format!("{}{}", "[".repeat(MAX_NESTING + 1), "]".repeat(MAX_NESTING + 1));
+        let many = (0..40_000).map(|n| format!(r#""x{n}":"","#)).collect::<Vec<_>>().concat();
+        let gone = many.replace("\"\"", "null");
+        let table = table.map(|(json, message)| (json.to_owned(), message)).into_iter().chain([
+            (format!(r#"{{"body": {deep}}}"#), "body: is nested deeper than 64 levels"),
+            (format!(r#"{{"actions": [{deep}]}}"#), "actions: is nested deeper than 64 levels"),
+            (format!(r#"{{"extract": {{"a": {deep}}}}}"#), "extract: is nested deeper than 64"),
+            (format!(r#"{{"headers": {{{many}"y":""}}}}"#), "headers: more than 100 headers"),
+            (format!(r#"{{"headers": {{{gone}"y":""}}}}"#), "headers: more than 100 headers"),
+        ]);
         for (json, message) in table {
-            let error = serde_json::from_str::<Params>(json).unwrap_err().to_string();
-            assert!(error.contains(message), "{json}: {error}");
+            let error = serde_json::from_str::<Params>(&json).unwrap_err().to_string();
+            assert!(error.contains(message), "{json:.80}: {error}");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 use url::Url;
 
-use crate::{Code, FetchError, Params};
+use crate::{Code, FetchError, Params, params::Said};
 
 /// The longest URL, in bytes.
 pub const MAX_URL_BYTES: usize = 8 * 1024;
@@ -23,6 +23,7 @@ pub struct Task {
     id: Option<Box<str>>,
     metadata: Option<Arc<RawValue>>,
     params: Arc<Params>,
+    said: Said,
 }
 
 /// The URL, as written and as understood.
@@ -56,15 +57,18 @@ impl Task {
             },
         };
         let line = index + 1;
-        let (id, metadata, params) = (None, None, params.into());
-        Self { ordinal: index, index, line, target, id, metadata, params }
+        Self::of(index, line, target, params.into())
     }
 
     /// A task for a line that can't be used, with its URL if that could be read.
     pub fn invalid(index: u64, line: u64, url: Option<&str>, error: FetchError) -> Self {
         let target = Target::Invalid { text: url.map(Into::into), error: Arc::new(error) };
-        let (id, metadata, params) = (None, None, Arc::default());
-        Self { ordinal: index, index, line, target, id, metadata, params }
+        Self::of(index, line, target, Arc::default())
+    }
+
+    fn of(index: u64, line: u64, target: Target, params: Arc<Params>) -> Self {
+        let (id, metadata, said) = (None, None, Said::default());
+        Self { ordinal: index, index, line, target, id, metadata, params, said }
     }
 
     /// Sets the position in this job's input where it isn't the [index](Self::index): the index of
@@ -96,6 +100,24 @@ impl Task {
     /// checkpoint go by.
     pub fn ordinal(&self) -> u64 {
         self.ordinal
+    }
+
+    /// Notes which of the parameters the line has set itself.
+    pub(crate) fn with_said(mut self, said: Said) -> Self {
+        self.said = said;
+        self
+    }
+
+    /// The task in the input's own format, as far as it could be read: `url`, `id` and the
+    /// parameters that its line has set itself. Those of [`Task::new`] are the job's defaults.
+    pub(crate) fn write(&self, to: &mut Map<String, Value>) {
+        if let Some(url) = self.url() {
+            to.insert("url".to_owned(), url.into());
+        }
+        if let Some(id) = self.id() {
+            to.insert("id".to_owned(), id.into());
+        }
+        self.said.write(&self.params, to);
     }
 
     /// The 0-based position in the input as the user knows it, which the record echoes. May have

@@ -12,8 +12,12 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, Error as _, MapAccess},
 };
+use serde_json::Value;
 
-use super::{MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Params, RetryParams, TIMEOUT_RANGE};
+use super::{
+    MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_NESTING, MAX_RETRIES, Param, Params, RetryParams, Said,
+    TIMEOUT_RANGE, is_deeper_than, said::SaidHeaders,
+};
 
 /// Keys of a job, which a line can't have.
 const JOB_KEYS: &[&str] = &[
@@ -38,9 +42,10 @@ const JOB_KEYS: &[&str] = &[
 /// The longest wait for `wait_ms`: the longest attempt.
 const MAX_WAIT_MS: u64 = *TIMEOUT_RANGE.end();
 
-/// Merges the value of `key` into `params`; null removes what was there.
+/// Merges the value of `key` into `params` and notes that in `said`; null removes what was there.
 pub(crate) struct ParamSeed<'a> {
     pub(crate) params: &'a mut Params,
+    pub(crate) said: &'a mut Said,
     pub(crate) key: &'a str,
 }
 
@@ -48,37 +53,50 @@ impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        let params = self.params;
-        match self.key {
-            "render" => set(&mut params.render, value),
-            "proxy_type" => set(&mut params.proxy_type, value),
-            "country" => set(&mut params.country, value),
-            "session_id" => set(&mut params.session_id, value),
-            "extract" => set(&mut params.extract, value),
-            "retry" => set_checked(&mut params.retry, value, retry),
-            "method" => set_checked(&mut params.method, value, |name: String| method(&name)),
-            "headers" => set_headers(&mut params.headers, value),
-            "cookies" => set_checked(&mut params.cookies, value, cookies),
-            "body" => set(&mut params.body, value),
-            "user_agent" => set_checked(&mut params.user_agent, value, user_agent),
-            "timeout_ms" => set_checked(&mut params.timeout, value, timeout),
-            "max_bytes" => set_checked(&mut params.max_bytes, value, max_bytes),
-            "accept_status" => set(&mut params.accept_status, value),
-            "follow_redirects" => set_checked(&mut params.follow_redirects, value, redirects),
-            "wait_for" => set(&mut params.wait_for, value),
-            "wait_ms" => set_checked(&mut params.wait, value, wait),
-            "block_resources" => set(&mut params.block_resources, value),
-            "screenshot" => set(&mut params.screenshot, value),
-            "actions" => set(&mut params.actions, value),
-            "formats" => set(&mut params.formats, value),
-            "respect_robots" => set(&mut params.respect_robots, value),
-            key if JOB_KEYS.contains(&key) => {
-                Err(D::Error::custom(format!("`{key}` belongs to the job, not to a line")))
-            }
-            key => Err(D::Error::custom(format!("`{key}` is no Scrape parameter"))),
-        }
-        .map_err(|error: D::Error| named(self.key, error))
+        let Some(param) = Param::named(self.key) else { return Err(unknown(self.key)) };
+        self.said.insert(param);
+        let headers = self.said.headers_mut();
+        set_param(self.params, headers, param, value).map_err(|error| named(self.key, error))
     }
+}
+
+fn set_param<'de, D: Deserializer<'de>>(
+    params: &mut Params,
+    said: &mut SaidHeaders,
+    param: Param,
+    value: D,
+) -> Result<(), D::Error> {
+    match param {
+        Param::Render => set(&mut params.render, value),
+        Param::ProxyType => set(&mut params.proxy_type, value),
+        Param::Country => set(&mut params.country, value),
+        Param::SessionId => set(&mut params.session_id, value),
+        Param::Extract => set(&mut params.extract, value),
+        Param::Retry => set_checked(&mut params.retry, value, retry),
+        Param::Method => set_checked(&mut params.method, value, |name: String| method(&name)),
+        Param::Headers => set_headers(&mut params.headers, said, value),
+        Param::Cookies => set_checked(&mut params.cookies, value, cookies),
+        Param::Body => set(&mut params.body, value),
+        Param::UserAgent => set_checked(&mut params.user_agent, value, user_agent),
+        Param::TimeoutMs => set_checked(&mut params.timeout, value, timeout),
+        Param::MaxBytes => set_checked(&mut params.max_bytes, value, max_bytes),
+        Param::AcceptStatus => set(&mut params.accept_status, value),
+        Param::FollowRedirects => set_checked(&mut params.follow_redirects, value, redirects),
+        Param::WaitFor => set(&mut params.wait_for, value),
+        Param::WaitMs => set_checked(&mut params.wait, value, wait),
+        Param::BlockResources => set(&mut params.block_resources, value),
+        Param::Screenshot => set(&mut params.screenshot, value),
+        Param::Actions => set_checked(&mut params.actions, value, actions),
+        Param::Formats => set(&mut params.formats, value),
+        Param::RespectRobots => set(&mut params.respect_robots, value),
+    }
+}
+
+fn unknown<E: de::Error>(key: &str) -> E {
+    if JOB_KEYS.contains(&key) {
+        return E::custom(format!("`{key}` belongs to the job, not to a line"));
+    }
+    E::custom(format!("`{key}` is no Scrape parameter"))
 }
 
 /// Puts the parameter's name before a message that doesn't have it yet.
@@ -134,6 +152,13 @@ fn retry(retry: RetryParams) -> Result<Arc<RetryParams>, String> {
     Ok(Arc::new(retry))
 }
 
+fn actions(actions: Vec<Value>) -> Result<Vec<Value>, String> {
+    if actions.iter().any(|action| is_deeper_than(action, MAX_NESTING)) {
+        return Err(format!("is nested deeper than {MAX_NESTING} levels"));
+    }
+    Ok(actions)
+}
+
 fn method(name: &str) -> Result<Method, String> {
     static ALLOWED: LazyLock<[Method; 7]> = LazyLock::new(|| {
         use Method as M;
@@ -169,9 +194,10 @@ fn cookies(cookies: BTreeMap<String, String>) -> Result<BTreeMap<String, String>
 /// Merges by name: a null removes that header, all others stay.
 fn set_headers<'de, D: Deserializer<'de>>(
     slot: &mut Option<Arc<HeaderMap>>,
+    said: &mut SaidHeaders,
     value: D,
 ) -> Result<(), D::Error> {
-    struct Merge<'a>(&'a mut Option<Arc<HeaderMap>>);
+    struct Merge<'a>(&'a mut Option<Arc<HeaderMap>>, &'a mut SaidHeaders);
 
     impl<'de> de::Visitor<'de> for Merge<'_> {
         type Value = ();
@@ -197,23 +223,28 @@ fn set_headers<'de, D: Deserializer<'de>>(
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
             let headers = Arc::make_mut(self.0.get_or_insert_default());
             while let Some((name, value)) = map.next_entry::<String, Option<String>>()? {
-                merge_header(headers, &name, value.as_deref()).map_err(A::Error::custom)?;
-            }
-            if headers.len() > MAX_HEADERS {
-                return Err(A::Error::custom(format!("more than {MAX_HEADERS} headers")));
+                merge_header(headers, self.1, &name, value.as_deref()).map_err(A::Error::custom)?;
+                if headers.len() > MAX_HEADERS || self.1.removed() > MAX_HEADERS {
+                    return Err(A::Error::custom(format!("more than {MAX_HEADERS} headers")));
+                }
             }
             Ok(())
         }
     }
 
-    value.deserialize_option(Merge(slot))
+    value.deserialize_option(Merge(slot, said))
 }
 
 /// Names that belong to the connection; a user's value would break the framing.
 const HOP_BY_HOP: &[&str] =
     &["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
-fn merge_header(headers: &mut HeaderMap, name: &str, value: Option<&str>) -> Result<(), String> {
+fn merge_header(
+    headers: &mut HeaderMap,
+    said: &mut SaidHeaders,
+    name: &str,
+    value: Option<&str>,
+) -> Result<(), String> {
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         return Err(format!("`{}` is no header name", name.escape_debug()));
     };
@@ -221,12 +252,13 @@ fn merge_header(headers: &mut HeaderMap, name: &str, value: Option<&str>) -> Res
         return Err(format!("`{name}` belongs to the connection and can't be set"));
     }
     let Some(value) = value else {
-        headers.remove(&name);
+        said.remove(headers, name);
         return Ok(());
     };
     let Ok(value) = HeaderValue::from_str(value) else {
         return Err(format!("the value of `{name}` holds a control character"));
     };
+    said.will_set(headers, &name);
     headers.insert(name, value);
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
 
+use super::MAX_NESTING;
 use crate::{Code, FetchError};
 
 /// A class of proxy.
@@ -117,7 +119,7 @@ impl RetryReason {
 /// A status, or a class of them such as `"4xx"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusRange {
-    first: u16,
+    pub(super) first: u16,
     last: u16,
 }
 
@@ -125,6 +127,11 @@ impl StatusRange {
     /// Whether the status is in the range.
     pub fn contains(self, status: u16) -> bool {
         (self.first..=self.last).contains(&status)
+    }
+
+    /// The first digit of a class.
+    pub(super) fn class(self) -> Option<u16> {
+        (self.first != self.last).then_some(self.first / 100)
     }
 }
 
@@ -188,9 +195,24 @@ impl Body {
 
 impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => Self::text(text),
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(text) => Self::text(text),
+            json if is_deeper_than(&json, MAX_NESTING) => {
+                let message = format!("is nested deeper than {MAX_NESTING} levels");
+                return Err(de::Error::custom(message));
+            }
             json => Self { bytes: json.to_string().into(), is_json: true },
         })
+    }
+}
+
+/// Whether lists and objects stand in one another more than `levels` deep. What is no deeper can be
+/// put into another document and still be read: `serde_json` refuses 128 levels.
+pub(crate) fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return value.is_array() || value.is_object() };
+    match value {
+        Value::Array(values) => values.iter().any(|value| is_deeper_than(value, below)),
+        Value::Object(object) => object.values().any(|value| is_deeper_than(value, below)),
+        _ => false,
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Field, Kind, Locator, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, Output, SchemaError};
+use crate::params::{MAX_NESTING, is_deeper_than};
 
 const RULE_KEYS: &[&str] = &[
     "type",
@@ -26,6 +27,9 @@ type Result<T> = std::result::Result<T, SchemaError>;
 pub(super) fn read(written: &Value) -> Result<Vec<Field>> {
     if written.to_string().len() > MAX_BYTES {
         return Err(wrong("", format!("is larger than {MAX_BYTES} bytes")));
+    }
+    if is_deeper_than(written, MAX_NESTING) {
+        return Err(wrong("", format!("is nested deeper than {MAX_NESTING} levels")));
     }
     let Some(object) = written.as_object() else {
         return Err(wrong("", "must be an object of field names and types"));
