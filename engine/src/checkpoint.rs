@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use rangemap::RangeSet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Part, Record, Result, SinkState};
+use crate::{Code, Errored, Part, Record, Result, SinkState};
 
 pub use self::{
     file::{FileStore, replace_file, sync_directory},
@@ -18,6 +18,11 @@ pub use self::{
 
 /// The version of the checkpoint's form; another one is refused.
 pub const VERSION: u32 = 1;
+/// The most errored tasks of one [save](CheckpointStore::save): before there are more, the writer
+/// commits early.
+pub const MAX_ERRORED_A_COMMIT: usize = 4_096;
+/// About how many bytes the errored tasks of one save may take; with more, the writer commits early.
+pub const MAX_ERRORED_BYTES_A_COMMIT: usize = 8 * 1024 * 1024;
 
 /// The commit rule in one value: *the tasks with an ordinal below [`next`](Done::next), and those in
 /// the ranges above it, have their record in the output that [`sink`](Self::sink) describes; no
@@ -135,7 +140,10 @@ impl Counters {
     }
 }
 
-/// Keeps the checkpoint of one job.
+/// Keeps the checkpoint of one job, and the tasks of it that ended in an error.
+///
+/// The job's writer calls it, one call at a time: about once a second while there are records, and
+/// twice at the end. An error ends the job; the same job goes on from what was saved before.
 ///
 /// Two jobs must never share a store: an implementation that outlives the process has to lock.
 #[async_trait]
@@ -143,8 +151,12 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync {
     /// The checkpoint saved last, if there is one.
     async fn load(&self) -> Result<Option<Checkpoint>>;
 
-    /// Replaces the checkpoint: durably and in one step. A crash leaves the old one or the new one.
-    async fn save(&self, checkpoint: &Checkpoint) -> Result<()>;
+    /// Replaces the checkpoint and adds the errored tasks of the records since the save before:
+    /// durably and in one step. A crash leaves both as they were, or both as they are now.
+    ///
+    /// There are at most [`MAX_ERRORED_A_COMMIT`] of them, none twice in all the lives of a job. A
+    /// store that keeps no jobs to be tried again ignores them.
+    async fn save(&self, checkpoint: &Checkpoint, errored: &[Errored]) -> Result<()>;
 }
 
 #[cfg(test)]

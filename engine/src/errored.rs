@@ -96,6 +96,22 @@ impl Errored {
         };
         task.with_ordinal(ordinal)
     }
+
+    /// About how many bytes it takes in memory: its texts, and some words for each value.
+    pub(crate) fn size(&self) -> usize {
+        let entries = self.task.iter().map(|(key, value)| key.len() + size(value));
+        size_of::<Self>() + self.message.len() + entries.sum::<usize>()
+    }
+}
+
+fn size(value: &Value) -> usize {
+    let inner: usize = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(object) => object.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
 }
 
 fn shortened(message: &str) -> String {

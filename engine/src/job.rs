@@ -192,6 +192,8 @@ impl Job {
             progress: progress.clone(),
             done,
             counters,
+            errored: Vec::new(),
+            errored_bytes: 0,
             counted_at: begun,
         };
         let drive = async {

@@ -8,8 +8,10 @@ use tokio::{
 };
 
 use crate::{
-    CheckpointStore, Record, Result, SinkWriter,
-    checkpoint::{Checkpoint, Counters, Done, Finished},
+    CheckpointStore, Errored, Record, Result, SinkWriter,
+    checkpoint::{
+        Checkpoint, Counters, Done, Finished, MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT,
+    },
     driver::Ending,
     progress::Progress,
 };
@@ -26,6 +28,10 @@ pub(crate) struct Writer {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) done: Done,
     pub(crate) counters: Counters,
+    /// Those of the records since the last commit.
+    pub(crate) errored: Vec<Errored>,
+    /// About how many bytes they take.
+    pub(crate) errored_bytes: usize,
     /// When [`Counters::running`] was last brought up to date.
     pub(crate) counted_at: Instant,
 }
@@ -37,7 +43,8 @@ pub(crate) struct Written {
 }
 
 impl Writer {
-    /// Writes records until the driver has hung up, committing once a second, then ends the output
+    /// Writes records until the driver has hung up, committing once a second and before the errored
+    /// tasks get too many, then ends the output
     /// as `ending` says. Without an ending, the driver has failed: what came is committed.
     pub(crate) async fn run(
         mut self,
@@ -61,6 +68,9 @@ impl Writer {
                     }
                     self.write(batch).await?;
                     is_dirty = true;
+                    if self.has_many_errored() {
+                        commits.reset_immediately();
+                    }
                 }
             }
         }
@@ -72,8 +82,18 @@ impl Writer {
             let is_new = self.done.insert(record.task.ordinal());
             debug_assert!(is_new, "task {} was written before", record.task.ordinal());
             self.counters.add(record);
+            if let Some(errored) = Errored::of(record) {
+                self.errored_bytes += errored.size();
+                self.errored.push(errored);
+            }
         }
         self.sink.write(batch).await
+    }
+
+    /// Whether another batch might bring more errored tasks than one commit takes.
+    fn has_many_errored(&self) -> bool {
+        self.errored.len() + MAX_BATCH > MAX_ERRORED_A_COMMIT
+            || self.errored_bytes > MAX_ERRORED_BYTES_A_COMMIT
     }
 
     /// The commit rule: the sink is durable first, then one checkpoint says so.
@@ -83,7 +103,9 @@ impl Writer {
         self.counters.running += now - self.counted_at;
         self.counted_at = now;
         let checkpoint = Checkpoint::new(self.done.clone(), sink, self.counters.clone());
-        self.store.save(&checkpoint).await?;
+        self.store.save(&checkpoint, &self.errored).await?;
+        self.errored.clear();
+        self.errored_bytes = 0;
         self.progress.send_modify(|progress| progress.counters = self.counters.clone());
         Ok(checkpoint)
     }
@@ -98,7 +120,7 @@ impl Writer {
         };
         let finished = Finished { cancelled, parts: self.sink.finish().await? };
         checkpoint.finished = Some(finished.clone());
-        self.store.save(&checkpoint).await?;
+        self.store.save(&checkpoint, &[]).await?;
         Ok(Written { counters: self.counters, finished: Some(finished) })
     }
 }

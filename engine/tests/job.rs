@@ -13,9 +13,10 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
-    CheckpointStore, Code, Ending, Error, Extractor, FetchError, Fields, HostLimits, Job,
-    MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy, Sink, SinkState,
-    SinkWriter, Source, Task,
+    Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError, Fields,
+    HostLimits, Job, MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy,
+    Sink, SinkState, SinkWriter, Source, Task,
+    checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
 };
@@ -348,6 +349,95 @@ async fn a_cancelled_job_completes_its_output_without_the_rest() {
     assert_eq!(report.skipped(), Some(1_000 - done));
     assert_eq!(sink.published().unwrap().len() as u64, done);
     assert!(!indices(&sink).contains(&7), "what was given up is skipped");
+}
+
+/// A store that keeps the errored tasks of every save.
+#[derive(Debug, Default)]
+struct Keeping {
+    inner: MemoryStore,
+    saves: Mutex<Vec<Vec<Errored>>>,
+}
+
+#[async_trait]
+impl CheckpointStore for Keeping {
+    async fn load(&self) -> Result<Option<Checkpoint>> {
+        self.inner.load().await
+    }
+
+    async fn save(&self, checkpoint: &Checkpoint, errored: &[Errored]) -> Result<()> {
+        self.saves.lock().unwrap().push(errored.to_vec());
+        let so_far: usize = self.saves.lock().unwrap().iter().map(Vec::len).sum();
+        assert_eq!(so_far as u64, checkpoint.counters.errored(), "in the records' own commit");
+        self.inner.save(checkpoint, errored).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errored_tasks_are_saved_with_their_records_through_crashes() {
+    let (store, sink) = (Arc::new(Keeping::default()), MemorySink::new());
+    let fetcher = ScriptedFetcher::new(|task, _| match task.index() % 3 {
+        0 => Reply::Fail(Code::Target4xx, ms(20)),
+        _ => Reply::Page(ms(10 + task.index() % 90)),
+    });
+    for abort_after in [1_500, 2_700, 1_200, 100_000] {
+        let job = Job::new(source(1_000, 7), fetcher.clone(), Arc::new(sink.clone()));
+        let job = job.with_store(store.clone()).with_concurrency(5).spawn();
+        let stopper = job.stopper();
+        tokio::select! {
+            report = job.wait() => drop(report.unwrap()),
+            () = tokio::time::sleep(ms(abort_after)) => stopper.abort(),
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_complete(&sink, 1_000);
+    let errored = store.saves.lock().unwrap().concat();
+    let mut kept: Vec<_> = errored.iter().map(|errored| errored.index).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, (0..1_000).step_by(3).collect::<Vec<_>>());
+    assert!(errored.iter().all(|errored| errored.code == Code::Target4xx && errored.attempts == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_commit_brings_too_many_errored_tasks() {
+    // Of small ones the number is bounded, of large ones the size.
+    let (many, large) = (vec!["nonsense".to_owned(); 20_000], vec!["x".repeat(100_000); 500]);
+    for (urls, most_bytes) in [(many, 10_000_000), (large, MAX_ERRORED_BYTES_A_COMMIT + 2_000_000)]
+    {
+        let store = Arc::new(Keeping::default());
+        let fetcher = ScriptedFetcher::new(|_, _| Reply::Hang);
+        let count = urls.len();
+        let list = ListSource::new(urls);
+        let source: Arc<dyn Source> =
+            if count > 500 { Arc::new(list) } else { Arc::new(SlowList(list)) };
+        let job = Job::new(source, fetcher, Arc::new(MemorySink::new())).with_store(store.clone());
+        job.spawn().wait().await.unwrap();
+        let saves = store.saves.lock().unwrap();
+        assert_eq!(saves.iter().map(Vec::len).sum::<usize>(), count);
+        for save in saves.iter() {
+            assert!(save.len() <= MAX_ERRORED_A_COMMIT, "{}", save.len());
+            let urls = save.iter().map(|errored| errored.task["url"].as_str().unwrap().len());
+            let bytes = urls.sum::<usize>();
+            assert!(bytes <= most_bytes, "{bytes} bytes in {}", save.len());
+        }
+    }
+}
+
+/// A list that hands out one task at a time.
+#[derive(Debug)]
+struct SlowList(ListSource);
+
+impl Source for SlowList {
+    fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
+        let after_a_while = async |task| {
+            tokio::time::sleep(ms(1)).await;
+            task
+        };
+        self.0.open(from).then(after_a_while).boxed()
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.0.total()
+    }
 }
 
 #[derive(Debug)]

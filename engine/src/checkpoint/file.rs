@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{Checkpoint, CheckpointStore, VERSION};
-use crate::{Error, Result};
+use crate::{Error, Errored, Result};
 
 const CHECKPOINT: &str = "checkpoint.json";
 const LOCK: &str = "lock";
@@ -18,7 +18,7 @@ const LOCK: &str = "lock";
 ///
 /// The directory is locked while the store is there (the lock dies with the process), so that no
 /// two processes run one job. A checkpoint replaces the one before by a rename, with file and
-/// directory synchronised.
+/// directory synchronised. The errored tasks aren't kept: they stand in the output.
 #[derive(Debug)]
 pub struct FileStore {
     directory: PathBuf,
@@ -64,7 +64,7 @@ impl CheckpointStore for FileStore {
         Ok(Some(checkpoint))
     }
 
-    async fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+    async fn save(&self, checkpoint: &Checkpoint, _errored: &[Errored]) -> Result<()> {
         let json = serde_json::to_vec(checkpoint).map_err(|error| Error::part("store", error))?;
         let directory = self.directory.clone();
         let task =

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::{Checkpoint, CheckpointStore};
-use crate::Result;
+use crate::{Errored, Result};
 
-/// Keeps the checkpoint in memory: for tests and for jobs that need not survive.
+/// Keeps the checkpoint in memory, without the errored tasks: for tests and for jobs that need not
+/// survive.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     saved: Mutex<Option<Checkpoint>>,
@@ -26,7 +27,7 @@ impl CheckpointStore for MemoryStore {
         Ok(self.saved.lock().expect("no holder panics").clone())
     }
 
-    async fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+    async fn save(&self, checkpoint: &Checkpoint, _errored: &[Errored]) -> Result<()> {
         *self.saved.lock().expect("no holder panics") = Some(checkpoint.clone());
         Ok(())
     }
