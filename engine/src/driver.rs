@@ -1,6 +1,7 @@
 //! Drives one job: takes tasks from the source, tries each at its time, hands over the records.
 
 mod attempt;
+mod ending;
 mod hosts;
 mod limit;
 mod rate;
@@ -12,20 +13,26 @@ use futures::{
     StreamExt,
     stream::{BoxStream, Fuse, ReadyChunks},
 };
-use serde::Serialize;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-pub(crate) use self::attempt::{Found, Plugins};
 use self::{
     attempt::Attempt,
     hosts::{HostKey, Hosts, Pending, Verdict},
     rate::Rate,
 };
-pub use self::{hosts::HostLimits, retry::RetryPolicy};
+pub(crate) use self::{
+    attempt::{Found, Plugins},
+    ending::{Command, Ended},
+};
+pub use self::{
+    ending::{Ending, StopReason},
+    hosts::HostLimits,
+    retry::RetryPolicy,
+};
 use crate::{
     Code, FetchError, Record, Result, Task,
     checkpoint::Done,
@@ -36,30 +43,6 @@ use crate::{
 const MAX_CHUNK: usize = 256;
 /// How often the progress is brought up to date.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-
-/// What a job is told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Run,
-    Suspend,
-    Cancel,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Ending {
-    /// Every task has its record, and the output is complete.
-    #[default]
-    Completed,
-    /// The tasks that were not begun have no record; the output is complete without them.
-    Cancelled,
-    /// What is done is saved; the same job goes on from there.
-    Suspended,
-    /// As after a crash: the same job goes on from the last commit.
-    Aborted,
-}
 
 /// The settings of a driver.
 #[derive(Clone, Debug)]
@@ -87,6 +70,8 @@ pub(crate) struct Driver {
     outbox: VecDeque<Record>,
     records: mpsc::Sender<Record>,
     command: watch::Receiver<Command>,
+    /// What it is doing by its commands.
+    order: Command,
     /// Set with the order to stop: when the attempts under way are given up.
     give_up_at: Option<Instant>,
     source_ended: bool,
@@ -109,6 +94,8 @@ impl Driver {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let hosts = Hosts::new(settings.hosts, settings.concurrency);
+        // An earlier life may have ended between the last record and the end of the output.
+        let source_ended = progress.borrow().total.is_some_and(|total| done.count() >= total);
         Self {
             settings,
             plugins,
@@ -119,8 +106,9 @@ impl Driver {
             outbox: VecDeque::new(),
             records,
             command,
+            order: Command::Run,
             give_up_at: None,
-            source_ended: false,
+            source_ended,
             left_some_out: false,
             progress,
             settled: Rate::new(Instant::now()),
@@ -130,7 +118,8 @@ impl Driver {
 
     /// Runs until every task has its record or the job is told to stop. An error is one of the
     /// source. Ends without one when the writer has hung up: it knows why.
-    pub(crate) async fn run(mut self) -> Result<Ending> {
+    pub(crate) async fn run(mut self) -> Result<Ended> {
+        self.obey();
         let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while !self.is_finished() {
@@ -156,7 +145,7 @@ impl Driver {
             }
         }
         self.report();
-        Ok(self.ending())
+        Ok(self.ended())
     }
 
     fn is_finished(&self) -> bool {
@@ -165,12 +154,13 @@ impl Driver {
     }
 
     /// A job whose last task is done when the order comes has completed.
-    fn ending(&self) -> Ending {
-        match *self.command.borrow() {
-            Command::Cancel if !self.is_exhausted() => Ending::Cancelled,
-            Command::Suspend if !self.is_exhausted() => Ending::Suspended,
-            _ => Ending::Completed,
-        }
+    fn ended(&self) -> Ended {
+        let (ending, reason) = match self.order {
+            Command::Cancel(reason) if !self.is_exhausted() => (Ending::Cancelled, Some(reason)),
+            Command::Suspend if !self.is_exhausted() => (Ending::Suspended, None),
+            _ => (Ending::Completed, None),
+        };
+        Ended { ending, reason }
     }
 
     /// Whether every task has been settled or is under way.
@@ -197,11 +187,11 @@ impl Driver {
     }
 
     fn obey(&mut self) {
-        if *self.command.borrow_and_update() == Command::Run {
-            return;
+        let command = *self.command.borrow_and_update();
+        if self.order.replace(command) {
+            self.give_up_at.get_or_insert(Instant::now() + self.settings.grace);
+            self.report();
         }
-        self.give_up_at.get_or_insert(Instant::now() + self.settings.grace);
-        self.report();
     }
 
     fn take(&mut self, chunk: Option<Vec<Result<Task>>>) -> Result<()> {
@@ -261,7 +251,7 @@ impl Driver {
                 let own = pending.task.params().retry.as_deref();
                 match self.settings.retry.wait(own, pending.attempts, &error) {
                     // It will be tried in the job's next life, with all its attempts.
-                    Some(_) if *self.command.borrow() == Command::Suspend => {
+                    Some(_) if self.order == Command::Suspend => {
                         self.left_some_out = true;
                     }
                     Some(wait) if !self.is_draining() => {

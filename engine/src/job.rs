@@ -15,7 +15,7 @@ use crate::{
     CheckpointStore, Error, Extractor, Fetcher, MemoryStore, Result, Sink, Source, WholePage,
     budget::PageBudget,
     checkpoint::Checkpoint,
-    driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings},
+    driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings, StopReason},
     error::panic_message,
     progress::{Phase, Progress},
     writer::{Writer, Written},
@@ -62,6 +62,7 @@ pub struct Job {
     sink: Arc<dyn Sink>,
     store: Arc<dyn CheckpointStore>,
     page_budget: u64,
+    command: Command,
     settings: Settings,
 }
 
@@ -75,6 +76,7 @@ impl Job {
             sink,
             store: Arc::new(MemoryStore::new()),
             page_budget: DEFAULT_PAGE_BUDGET,
+            command: Command::Run,
             settings: Settings {
                 concurrency: DEFAULT_CONCURRENCY,
                 look_ahead: DEFAULT_LOOK_AHEAD,
@@ -139,12 +141,19 @@ impl Job {
         self
     }
 
+    /// Says that the job was cancelled before this life: it begins no page and only completes its
+    /// output, with the records of the lives before.
+    pub fn with_stop_requested(mut self, reason: StopReason) -> Self {
+        self.command = Command::Cancel(reason);
+        self
+    }
+
     /// Starts the job on the current Tokio runtime.
     ///
     /// # Panics
     /// Outside of a runtime.
     pub fn spawn(self) -> JobHandle {
-        let (command, commanded) = watch::channel(Command::Run);
+        let (command, commanded) = watch::channel(self.command);
         let progress = Progress { total: self.source.total(), ..Progress::default() };
         let (reporter, progress) = watch::channel(progress);
         let task = tokio::spawn(self.run(commanded, reporter));
@@ -172,7 +181,7 @@ impl Job {
         });
 
         let (records, written) = mpsc::channel(RECORD_QUEUE);
-        let (end, ending) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let driver = Driver::new(
             self.settings,
             Plugins {
@@ -197,15 +206,15 @@ impl Job {
             counted_at: begun,
         };
         let drive = async {
-            let ending = caught("source", driver.run()).await?;
-            if matches!(ending, Ending::Completed | Ending::Cancelled) {
+            let ended = caught("source", driver.run()).await?;
+            if matches!(ended.ending, Ending::Completed | Ending::Cancelled) {
                 progress.send_modify(|progress| progress.phase = Phase::Finalizing);
             }
             // The writer may have gone, with an error of its own.
-            let _ = end.send(ending);
-            Ok(ending)
+            let _ = end.send(ended);
+            Ok(ended)
         };
-        let write = caught("sink", writer.run(written, ending));
+        let write = caught("sink", writer.run(written, ended));
         let (drove, wrote) = tokio::join!(drive, write);
         // A writer that has failed stops the driver, so its error is the cause.
         let wrote = wrote?;

@@ -27,7 +27,7 @@ mod writer;
 pub use crate::{
     checkpoint::{Checkpoint, CheckpointStore, FileStore, MemoryStore},
     code::{Code, UnknownCode},
-    driver::{Ending, HostLimits, RetryPolicy},
+    driver::{Ending, HostLimits, RetryPolicy, StopReason},
     error::{BoxError, Error, Result},
     errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{Extractor, Fields, WholePage},
