@@ -1,13 +1,14 @@
 //! Drives one job: takes tasks from the source, tries each at its time, hands over the records.
 
 mod attempt;
+mod credits;
 mod ending;
 mod hosts;
 mod limit;
 mod rate;
 mod retry;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{
     StreamExt,
@@ -21,6 +22,7 @@ use tokio::{
 
 use self::{
     attempt::Attempt,
+    credits::Credits,
     hosts::{HostKey, Hosts, Pending, Verdict},
     rate::Rate,
 };
@@ -34,7 +36,7 @@ pub use self::{
     retry::RetryPolicy,
 };
 use crate::{
-    Code, FetchError, Record, Result, Task,
+    Code, FetchError, Meter, Record, Result, Task,
     checkpoint::Done,
     progress::{self, Phase, Progress},
 };
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) hosts: HostLimits,
     pub(crate) grace: Duration,
+    pub(crate) meter: Arc<dyn Meter>,
+    pub(crate) max_credits: u64,
 }
 
 /// The job's loop. It owns all state of the job that is not yet a record, and no lock.
@@ -65,6 +69,7 @@ pub(crate) struct Driver {
     /// What an earlier life has written.
     done: Done,
     hosts: Hosts,
+    credits: Credits,
     attempts: JoinSet<Attempt>,
     /// Records for which the channel has no room yet: at most one for each slot and one chunk.
     outbox: VecDeque<Record>,
@@ -94,6 +99,7 @@ impl Driver {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let hosts = Hosts::new(settings.hosts, settings.concurrency);
+        let credits = Credits::new(settings.max_credits, progress.borrow().counters.credits);
         // An earlier life may have ended between the last record and the end of the output.
         let source_ended = progress.borrow().total.is_some_and(|total| done.count() >= total);
         Self {
@@ -102,6 +108,7 @@ impl Driver {
             tasks: tasks.ready_chunks(MAX_CHUNK).fuse(),
             done,
             hosts,
+            credits,
             attempts: JoinSet::new(),
             outbox: VecDeque::new(),
             records,
@@ -138,6 +145,7 @@ impl Driver {
                 () = self.plugins.budget.wait_for_room(), if is_short => {}
                 () = give_up(give_up_at) => {
                     tracing::warn!(attempts = self.attempts.len(), "attempts given up");
+                    // Their reservations are of no account: nothing is begun any more.
                     self.attempts = JoinSet::new();
                     self.left_some_out = true;
                 }
@@ -188,6 +196,10 @@ impl Driver {
 
     fn obey(&mut self) {
         let command = *self.command.borrow_and_update();
+        self.follow(command);
+    }
+
+    fn follow(&mut self, command: Command) {
         if self.order.replace(command) {
             self.give_up_at.get_or_insert(Instant::now() + self.settings.grace);
             self.report();
@@ -225,8 +237,21 @@ impl Driver {
             && self.outbox.is_empty()
             && !self.plugins.budget.is_used_up()
         {
-            let Some((host, pending)) = self.hosts.next(now) else { return };
+            let Some(task) = self.hosts.peek() else { return };
+            let price = self.settings.meter.price(task);
+            if !self.credits.reserve(price) {
+                return self.wait_for_credits();
+            }
+            let (host, mut pending) = self.hosts.next(now).expect("there is one to peek at");
+            pending.price = price;
             self.attempts.spawn(self.plugins.clone().attempt(host, pending));
+        }
+    }
+
+    /// What is reserved may be given back; without that, there is no room for the next task for good.
+    fn wait_for_credits(&mut self) {
+        if !self.credits.are_reserved() {
+            self.follow(Command::Cancel(StopReason::Budget));
         }
     }
 
@@ -246,8 +271,12 @@ impl Driver {
         let Attempt { pending, host, begun, answered, outcome } = attempt;
         let verdict = verdict(&outcome, &self.settings.retry);
         match outcome {
-            Ok(found) => self.record(host, pending, Ok(found)),
+            Ok(found) => {
+                self.credits.spend(pending.price);
+                self.record(host, pending, Ok(found));
+            }
             Err(error) => {
+                self.credits.give_back(pending.price);
                 let own = pending.task.params().retry.as_deref();
                 match self.settings.retry.wait(own, pending.attempts, &error) {
                     // It will be tried in the job's next life, with all its attempts.
@@ -268,7 +297,7 @@ impl Driver {
         let now = Instant::now();
         self.hosts.count_record(host, now);
         let mut record = match outcome {
-            Ok(found) => Record::found(pending.task, found),
+            Ok(found) => Record::found(pending.task, found, pending.price),
             Err(error) => Record::error(pending.task, error),
         };
         record.attempts = pending.attempts;

@@ -12,7 +12,8 @@ use tokio::{
 
 pub use self::handle::{JobHandle, Report, Stopper};
 use crate::{
-    CheckpointStore, Error, Extractor, Fetcher, MemoryStore, Result, Sink, Source, WholePage,
+    CheckpointStore, Error, Extractor, Fetcher, Free, MemoryStore, Meter, Result, Sink, Source,
+    WholePage,
     budget::PageBudget,
     checkpoint::Checkpoint,
     driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings, StopReason},
@@ -83,6 +84,8 @@ impl Job {
                 retry: RetryPolicy::default(),
                 hosts: HostLimits::default(),
                 grace: DEFAULT_GRACE,
+                meter: Arc::new(Free),
+                max_credits: u64::MAX,
             },
         }
     }
@@ -138,6 +141,21 @@ impl Job {
     /// Sets how long a stopping job waits for its attempts under way; [`DEFAULT_GRACE`].
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
+        self
+    }
+
+    /// Sets what the pages cost; by default they cost nothing.
+    pub fn with_meter(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.settings.meter = meter;
+        self
+    }
+
+    /// Sets how many credits may be spent, over all lives of the job; unlimited by default.
+    ///
+    /// No page is begun that might exceed them. When there is no room for the next one, and none can
+    /// come of the pages under way, the job stops itself with [`StopReason::Budget`].
+    pub fn with_max_credits(mut self, credits: u64) -> Self {
+        self.settings.max_credits = credits;
         self
     }
 

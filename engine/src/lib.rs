@@ -11,6 +11,7 @@ mod extractor;
 mod fetcher;
 pub mod job;
 mod line;
+mod meter;
 mod page;
 pub mod params;
 mod progress;
@@ -34,6 +35,7 @@ pub use crate::{
     fetcher::{FetchError, Fetcher},
     job::{Job, JobHandle, Report, Stopper},
     line::{Line, LineReader, MAX_EXCERPT_BYTES, TaskFields, excerpt},
+    meter::{Free, Meter, RateCard},
     page::Page,
     params::Params,
     progress::{Phase, Progress},
