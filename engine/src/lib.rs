@@ -3,26 +3,41 @@
 pub mod address;
 mod budget;
 pub mod checkpoint;
+#[cfg(feature = "jobs")]
+mod clock;
 mod code;
 mod driver;
 mod error;
 mod errored;
 mod extractor;
 mod fetcher;
+#[cfg(feature = "jobs")]
+pub mod id;
 pub mod job;
 mod line;
+mod lock;
 mod meter;
 mod page;
 pub mod params;
 mod progress;
 mod record;
+#[cfg(feature = "jobs")]
+mod refusal;
 pub mod schema;
+#[cfg(feature = "jobs")]
+pub mod seal;
 mod sink;
 mod source;
+#[cfg(feature = "jobs")]
+pub mod spec;
+#[cfg(feature = "jobs")]
+pub mod store;
 mod task;
 #[cfg(feature = "testing")]
 #[expect(clippy::unwrap_used, reason = "a suite panics with what it finds")]
 pub mod testing;
+#[cfg(feature = "jobs")]
+pub mod webhook;
 mod writer;
 
 pub use crate::{
@@ -44,4 +59,10 @@ pub use crate::{
     sink::{Part, Sink, SinkState, SinkWriter},
     source::Source,
     task::{MAX_URL_BYTES, Task},
+};
+#[cfg(feature = "jobs")]
+pub use crate::{
+    clock::Clock,
+    refusal::{Refusal, RefusalCode, RequestError},
+    spec::JobSpec,
 };

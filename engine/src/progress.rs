@@ -39,6 +39,8 @@ pub struct Progress {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
+    /// Looking through the input.
+    Validating,
     /// Fetching pages.
     #[default]
     Fetching,
@@ -48,6 +50,12 @@ pub enum Phase {
     Finalizing,
 }
 
+/// The time that `remaining` tasks need, as long as nothing is known of them.
+pub(crate) fn first_guess(remaining: u64, concurrency: usize) -> Option<Duration> {
+    let seconds = remaining as f64 * FIRST_GUESS / concurrency.max(1) as f64;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// The time that `remaining` tasks need: at the job's rate, or as long as its slowest host.
 pub(crate) fn eta(
     remaining: u64,
@@ -55,11 +63,10 @@ pub(crate) fn eta(
     rate: Option<f64>,
     slowest: Option<Duration>,
 ) -> Option<Duration> {
-    let seconds = match rate {
-        Some(rate) => remaining as f64 / rate,
-        None => remaining as f64 * FIRST_GUESS / concurrency as f64,
+    let overall = match rate {
+        Some(rate) => Duration::try_from_secs_f64(remaining as f64 / rate).ok()?,
+        None => first_guess(remaining, concurrency)?,
     };
-    let overall = Duration::try_from_secs_f64(seconds).ok()?;
     Some(overall.max(slowest.unwrap_or_default()))
 }
 
