@@ -191,11 +191,13 @@ impl Job {
             return Ok(Report::new(None, written, self.source.total()));
         }
         let sink = self.sink.open(checkpoint.as_ref().map(|saved| &saved.sink)).await?;
-        let (done, counters) =
-            checkpoint.map(|saved| (saved.done, saved.counters)).unwrap_or_default();
+        let (done, counters, parts) = checkpoint
+            .map(|saved| (saved.done, saved.counters, saved.parts.len()))
+            .unwrap_or_default();
         progress.send_modify(|progress| {
             progress.resumed = done.count();
             progress.counters = counters.clone();
+            progress.parts = parts;
         });
 
         let (records, written) = mpsc::channel(RECORD_QUEUE);

@@ -21,6 +21,8 @@ pub struct Progress {
     pub counters: Counters,
     /// How many of those records an earlier life of the job has written.
     pub resumed: u64,
+    /// How many parts of the output are complete; they can be read.
+    pub parts: usize,
     /// Attempts under way.
     pub in_flight: usize,
     /// Tasks read from the source that wait for their turn, their host or their retry.

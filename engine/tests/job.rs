@@ -250,6 +250,10 @@ impl SinkWriter for Stuck {
         Ok(SinkState(json!({})))
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
     async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
         Ok(Vec::new())
     }
@@ -326,6 +330,33 @@ async fn a_suspended_job_goes_on_and_a_finished_one_stays_finished() {
     let again = job().spawn().wait().await.unwrap();
     assert_eq!(again, report);
     assert_eq!(fetcher.log().len(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_can_be_read_while_the_job_runs() {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new().with_part_rows(100));
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let job = || {
+        let job = Job::new(source(1_000, 3), fetcher.clone(), Arc::new(sink.clone()));
+        job.with_store(store.clone()).with_concurrency(10)
+    };
+    let first = job().spawn();
+    tokio::time::sleep(ms(4_050)).await;
+    let parts = first.progress().parts;
+    assert!((2..5).contains(&parts), "{parts}");
+    let saved = store.load().await.unwrap().unwrap();
+    assert_eq!(saved.parts.len(), parts);
+    assert_eq!(saved.parts.iter().map(|part| part.rows).sum::<u64>(), 100 * parts as u64);
+    first.abort();
+    first.wait().await.unwrap();
+
+    let second = job().spawn();
+    let progress = second.watch();
+    tokio::time::sleep(ms(1)).await;
+    assert_eq!(second.progress().parts, parts);
+    let report = second.wait().await.unwrap();
+    assert_eq!((progress.borrow().parts, report.parts.len()), (10, 10));
+    assert_eq!(report.parts[..parts], saved.parts);
 }
 
 #[tokio::test(start_paused = true)]
@@ -584,6 +615,10 @@ impl SinkWriter for FragileWriter {
     async fn checkpoint(&mut self) -> Result<SinkState> {
         self.step()?;
         self.inner.checkpoint().await
+    }
+
+    fn sealed(&self) -> Vec<Part> {
+        self.inner.sealed()
     }
 
     async fn finish(self: Box<Self>) -> Result<Vec<Part>> {

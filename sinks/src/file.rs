@@ -193,6 +193,10 @@ impl SinkWriter for FileWriter {
         self.run(Output::checkpoint).await
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<Vec<Part>> {
         self.run(Output::finish).await
     }
