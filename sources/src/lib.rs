@@ -3,7 +3,8 @@
 //! [`Inline`] holds a list. [`FileSource`] reads text, NDJSON and CSV, plain or compressed, and can
 //! be opened at any task. [`PipeSource`] reads standard input by way of a spool. Each of them is a
 //! [`Source`](harvestman_engine::Source); a line that can't be used makes an invalid task with the
-//! line's number, and memory doesn't depend on the size of the input.
+//! line's number, and memory doesn't depend on the size of the input. [`receive`] takes in the upload
+//! of a list, to be read from a file afterwards.
 //!
 //! ```
 //! use futures::TryStreamExt;
@@ -38,6 +39,7 @@ mod parser;
 mod pipe;
 mod quotes;
 mod reading;
+mod receive;
 mod rows;
 mod spool;
 mod survey;
@@ -50,6 +52,10 @@ pub use crate::{
     inline::Inline,
     options::{DEFAULT_MAX_DECODED_BYTES, InputOptions},
     pipe::PipeSource,
+    receive::{
+        DEFAULT_MAX_TASKS, DEFAULT_MAX_UPLOAD_BYTES, LineError, MAX_LINE_ERRORS, ReceiveError,
+        ReceiveOptions, Received, receive,
+    },
     rows::MAX_LINE_BYTES,
     survey::Survey,
 };
