@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use rangemap::RangeSet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Errored, Part, Record, Result, SinkState};
+use crate::{Code, Errored, Part, Record, Result, SinkState, StopReason};
 
 pub use self::{
     file::{FileStore, replace_file, sync_directory},
@@ -17,7 +17,7 @@ pub use self::{
 };
 
 /// The version of the checkpoint's form; another one is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The most errored tasks of one [save](CheckpointStore::save): before there are more, the writer
 /// commits early.
 pub const MAX_ERRORED_A_COMMIT: usize = 4_096;
@@ -53,8 +53,8 @@ impl Checkpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finished {
-    /// Whether it was cancelled before its last task.
-    pub cancelled: bool,
+    /// Why it was cancelled before its last task, if it was.
+    pub reason: Option<StopReason>,
     /// The files of the output.
     pub parts: Vec<Part>,
 }

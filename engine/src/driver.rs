@@ -1,33 +1,42 @@
 //! Drives one job: takes tasks from the source, tries each at its time, hands over the records.
 
 mod attempt;
+mod credits;
+mod ending;
 mod hosts;
 mod limit;
 mod rate;
 mod retry;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{
     StreamExt,
     stream::{BoxStream, Fuse, ReadyChunks},
 };
-use serde::Serialize;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-pub(crate) use self::attempt::{Found, Plugins};
 use self::{
     attempt::Attempt,
+    credits::Credits,
     hosts::{HostKey, Hosts, Pending, Verdict},
     rate::Rate,
 };
-pub use self::{hosts::HostLimits, retry::RetryPolicy};
+pub(crate) use self::{
+    attempt::{Found, Plugins},
+    ending::{Command, Ended},
+};
+pub use self::{
+    ending::{Ending, StopReason},
+    hosts::HostLimits,
+    retry::RetryPolicy,
+};
 use crate::{
-    Code, FetchError, Record, Result, Task,
+    Code, FetchError, Meter, Record, Result, Task,
     checkpoint::Done,
     progress::{self, Phase, Progress},
 };
@@ -37,30 +46,6 @@ const MAX_CHUNK: usize = 256;
 /// How often the progress is brought up to date.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What a job is told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Run,
-    Suspend,
-    Cancel,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Ending {
-    /// Every task has its record, and the output is complete.
-    #[default]
-    Completed,
-    /// The tasks that were not begun have no record; the output is complete without them.
-    Cancelled,
-    /// What is done is saved; the same job goes on from there.
-    Suspended,
-    /// As after a crash: the same job goes on from the last commit.
-    Aborted,
-}
-
 /// The settings of a driver.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -69,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) hosts: HostLimits,
     pub(crate) grace: Duration,
+    pub(crate) meter: Arc<dyn Meter>,
+    pub(crate) max_credits: u64,
 }
 
 /// The job's loop. It owns all state of the job that is not yet a record, and no lock.
@@ -82,11 +69,14 @@ pub(crate) struct Driver {
     /// What an earlier life has written.
     done: Done,
     hosts: Hosts,
+    credits: Credits,
     attempts: JoinSet<Attempt>,
     /// Records for which the channel has no room yet: at most one for each slot and one chunk.
     outbox: VecDeque<Record>,
     records: mpsc::Sender<Record>,
     command: watch::Receiver<Command>,
+    /// What it is doing by its commands.
+    order: Command,
     /// Set with the order to stop: when the attempts under way are given up.
     give_up_at: Option<Instant>,
     source_ended: bool,
@@ -109,18 +99,23 @@ impl Driver {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let hosts = Hosts::new(settings.hosts, settings.concurrency);
+        let credits = Credits::new(settings.max_credits, progress.borrow().counters.credits);
+        // An earlier life may have ended between the last record and the end of the output.
+        let source_ended = progress.borrow().total.is_some_and(|total| done.count() >= total);
         Self {
             settings,
             plugins,
             tasks: tasks.ready_chunks(MAX_CHUNK).fuse(),
             done,
             hosts,
+            credits,
             attempts: JoinSet::new(),
             outbox: VecDeque::new(),
             records,
             command,
+            order: Command::Run,
             give_up_at: None,
-            source_ended: false,
+            source_ended,
             left_some_out: false,
             progress,
             settled: Rate::new(Instant::now()),
@@ -130,7 +125,8 @@ impl Driver {
 
     /// Runs until every task has its record or the job is told to stop. An error is one of the
     /// source. Ends without one when the writer has hung up: it knows why.
-    pub(crate) async fn run(mut self) -> Result<Ending> {
+    pub(crate) async fn run(mut self) -> Result<Ended> {
+        self.obey();
         let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while !self.is_finished() {
@@ -149,6 +145,7 @@ impl Driver {
                 () = self.plugins.budget.wait_for_room(), if is_short => {}
                 () = give_up(give_up_at) => {
                     tracing::warn!(attempts = self.attempts.len(), "attempts given up");
+                    // Their reservations are of no account: nothing is begun any more.
                     self.attempts = JoinSet::new();
                     self.left_some_out = true;
                 }
@@ -156,7 +153,7 @@ impl Driver {
             }
         }
         self.report();
-        Ok(self.ending())
+        Ok(self.ended())
     }
 
     fn is_finished(&self) -> bool {
@@ -165,12 +162,13 @@ impl Driver {
     }
 
     /// A job whose last task is done when the order comes has completed.
-    fn ending(&self) -> Ending {
-        match *self.command.borrow() {
-            Command::Cancel if !self.is_exhausted() => Ending::Cancelled,
-            Command::Suspend if !self.is_exhausted() => Ending::Suspended,
-            _ => Ending::Completed,
-        }
+    fn ended(&self) -> Ended {
+        let (ending, reason) = match self.order {
+            Command::Cancel(reason) if !self.is_exhausted() => (Ending::Cancelled, Some(reason)),
+            Command::Suspend if !self.is_exhausted() => (Ending::Suspended, None),
+            _ => (Ending::Completed, None),
+        };
+        Ended { ending, reason }
     }
 
     /// Whether every task has been settled or is under way.
@@ -197,11 +195,15 @@ impl Driver {
     }
 
     fn obey(&mut self) {
-        if *self.command.borrow_and_update() == Command::Run {
-            return;
+        let command = *self.command.borrow_and_update();
+        self.follow(command);
+    }
+
+    fn follow(&mut self, command: Command) {
+        if self.order.replace(command) {
+            self.give_up_at.get_or_insert(Instant::now() + self.settings.grace);
+            self.report();
         }
-        self.give_up_at.get_or_insert(Instant::now() + self.settings.grace);
-        self.report();
     }
 
     fn take(&mut self, chunk: Option<Vec<Result<Task>>>) -> Result<()> {
@@ -235,8 +237,21 @@ impl Driver {
             && self.outbox.is_empty()
             && !self.plugins.budget.is_used_up()
         {
-            let Some((host, pending)) = self.hosts.next(now) else { return };
+            let Some(task) = self.hosts.peek() else { return };
+            let price = self.settings.meter.price(task);
+            if !self.credits.reserve(price) {
+                return self.wait_for_credits();
+            }
+            let (host, mut pending) = self.hosts.next(now).expect("there is one to peek at");
+            pending.price = price;
             self.attempts.spawn(self.plugins.clone().attempt(host, pending));
+        }
+    }
+
+    /// What is reserved may be given back; without that, there is no room for the next task for good.
+    fn wait_for_credits(&mut self) {
+        if !self.credits.are_reserved() {
+            self.follow(Command::Cancel(StopReason::Budget));
         }
     }
 
@@ -256,12 +271,16 @@ impl Driver {
         let Attempt { pending, host, begun, answered, outcome } = attempt;
         let verdict = verdict(&outcome, &self.settings.retry);
         match outcome {
-            Ok(found) => self.record(host, pending, Ok(found)),
+            Ok(found) => {
+                self.credits.spend(pending.price);
+                self.record(host, pending, Ok(found));
+            }
             Err(error) => {
+                self.credits.give_back(pending.price);
                 let own = pending.task.params().retry.as_deref();
                 match self.settings.retry.wait(own, pending.attempts, &error) {
                     // It will be tried in the job's next life, with all its attempts.
-                    Some(_) if *self.command.borrow() == Command::Suspend => {
+                    Some(_) if self.order == Command::Suspend => {
                         self.left_some_out = true;
                     }
                     Some(wait) if !self.is_draining() => {
@@ -278,7 +297,7 @@ impl Driver {
         let now = Instant::now();
         self.hosts.count_record(host, now);
         let mut record = match outcome {
-            Ok(found) => Record::found(pending.task, found),
+            Ok(found) => Record::found(pending.task, found, pending.price),
             Err(error) => Record::error(pending.task, error),
         };
         record.attempts = pending.attempts;

@@ -12,10 +12,11 @@ use tokio::{
 
 pub use self::handle::{JobHandle, Report, Stopper};
 use crate::{
-    CheckpointStore, Error, Extractor, Fetcher, MemoryStore, Result, Sink, Source, WholePage,
+    CheckpointStore, Error, Extractor, Fetcher, Free, MemoryStore, Meter, Result, Sink, Source,
+    WholePage,
     budget::PageBudget,
     checkpoint::Checkpoint,
-    driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings},
+    driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings, StopReason},
     error::panic_message,
     progress::{Phase, Progress},
     writer::{Writer, Written},
@@ -62,6 +63,7 @@ pub struct Job {
     sink: Arc<dyn Sink>,
     store: Arc<dyn CheckpointStore>,
     page_budget: u64,
+    command: Command,
     settings: Settings,
 }
 
@@ -75,12 +77,15 @@ impl Job {
             sink,
             store: Arc::new(MemoryStore::new()),
             page_budget: DEFAULT_PAGE_BUDGET,
+            command: Command::Run,
             settings: Settings {
                 concurrency: DEFAULT_CONCURRENCY,
                 look_ahead: DEFAULT_LOOK_AHEAD,
                 retry: RetryPolicy::default(),
                 hosts: HostLimits::default(),
                 grace: DEFAULT_GRACE,
+                meter: Arc::new(Free),
+                max_credits: u64::MAX,
             },
         }
     }
@@ -139,12 +144,34 @@ impl Job {
         self
     }
 
+    /// Sets what the pages cost; by default they cost nothing.
+    pub fn with_meter(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.settings.meter = meter;
+        self
+    }
+
+    /// Sets how many credits may be spent, over all lives of the job; unlimited by default.
+    ///
+    /// No page is begun that might exceed them. When there is no room for the next one, and none can
+    /// come of the pages under way, the job stops itself with [`StopReason::Budget`].
+    pub fn with_max_credits(mut self, credits: u64) -> Self {
+        self.settings.max_credits = credits;
+        self
+    }
+
+    /// Says that the job was cancelled before this life: it begins no page and only completes its
+    /// output, with the records of the lives before.
+    pub fn with_stop_requested(mut self, reason: StopReason) -> Self {
+        self.command = Command::Cancel(reason);
+        self
+    }
+
     /// Starts the job on the current Tokio runtime.
     ///
     /// # Panics
     /// Outside of a runtime.
     pub fn spawn(self) -> JobHandle {
-        let (command, commanded) = watch::channel(Command::Run);
+        let (command, commanded) = watch::channel(self.command);
         let progress = Progress { total: self.source.total(), ..Progress::default() };
         let (reporter, progress) = watch::channel(progress);
         let task = tokio::spawn(self.run(commanded, reporter));
@@ -172,7 +199,7 @@ impl Job {
         });
 
         let (records, written) = mpsc::channel(RECORD_QUEUE);
-        let (end, ending) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let driver = Driver::new(
             self.settings,
             Plugins {
@@ -197,15 +224,15 @@ impl Job {
             counted_at: begun,
         };
         let drive = async {
-            let ending = caught("source", driver.run()).await?;
-            if matches!(ending, Ending::Completed | Ending::Cancelled) {
+            let ended = caught("source", driver.run()).await?;
+            if matches!(ended.ending, Ending::Completed | Ending::Cancelled) {
                 progress.send_modify(|progress| progress.phase = Phase::Finalizing);
             }
             // The writer may have gone, with an error of its own.
-            let _ = end.send(ending);
-            Ok(ending)
+            let _ = end.send(ended);
+            Ok(ended)
         };
-        let write = caught("sink", writer.run(written, ending));
+        let write = caught("sink", writer.run(written, ended));
         let (drove, wrote) = tokio::join!(drive, write);
         // A writer that has failed stops the driver, so its error is the cause.
         let wrote = wrote?;

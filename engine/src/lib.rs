@@ -11,6 +11,7 @@ mod extractor;
 mod fetcher;
 pub mod job;
 mod line;
+mod meter;
 mod page;
 pub mod params;
 mod progress;
@@ -27,13 +28,14 @@ mod writer;
 pub use crate::{
     checkpoint::{Checkpoint, CheckpointStore, FileStore, MemoryStore},
     code::{Code, UnknownCode},
-    driver::{Ending, HostLimits, RetryPolicy},
+    driver::{Ending, HostLimits, RetryPolicy, StopReason},
     error::{BoxError, Error, Result},
     errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{Extractor, Fields, WholePage},
     fetcher::{FetchError, Fetcher},
     job::{Job, JobHandle, Report, Stopper},
     line::{Line, LineReader, MAX_EXCERPT_BYTES, TaskFields, excerpt},
+    meter::{Free, Meter, RateCard},
     page::Page,
     params::Params,
     progress::{Phase, Progress},

@@ -17,7 +17,7 @@ pub struct Record {
     pub task: Arc<Task>,
     /// How often the page was tried; 0 for a line that can't be used.
     pub attempts: u32,
-    /// What it costs.
+    /// What it costs; nothing unless it is ok.
     pub credits: u64,
     /// From the first attempt's start to the end, waiting for retries included.
     pub elapsed: Duration,
@@ -47,9 +47,10 @@ impl Record {
         Self { http_status, final_url, ..Self::new(task, Err(error), attempts) }
     }
 
-    /// A record of what an attempt has found.
-    pub(crate) fn found(task: Arc<Task>, found: Found) -> Self {
+    /// A record of what an attempt has found, and what it costs.
+    pub(crate) fn found(task: Arc<Task>, found: Found, credits: u64) -> Self {
         Self {
+            credits,
             http_status: Some(found.status),
             final_url: Some(found.final_url),
             hold: Some(found.hold),

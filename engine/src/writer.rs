@@ -12,7 +12,7 @@ use crate::{
     checkpoint::{
         Checkpoint, Counters, Done, Finished, MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT,
     },
-    driver::Ending,
+    driver::{Ended, Ending},
     progress::Progress,
 };
 
@@ -45,11 +45,11 @@ pub(crate) struct Written {
 impl Writer {
     /// Writes records until the driver has hung up, committing once a second and before the errored
     /// tasks get too many, then ends the output
-    /// as `ending` says. Without an ending, the driver has failed: what came is committed.
+    /// as `ended` says. Without that, the driver has failed: what came is committed.
     pub(crate) async fn run(
         mut self,
         mut records: mpsc::Receiver<Record>,
-        ending: oneshot::Receiver<Ending>,
+        ended: oneshot::Receiver<Ended>,
     ) -> Result<Written> {
         let mut commits = interval_at(Instant::now() + COMMIT_INTERVAL, COMMIT_INTERVAL);
         commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,7 +74,7 @@ impl Writer {
                 }
             }
         }
-        self.end(ending.await.ok()).await
+        self.end(ended.await.ok()).await
     }
 
     async fn write(&mut self, batch: Vec<Record>) -> Result<()> {
@@ -110,15 +110,13 @@ impl Writer {
         Ok(checkpoint)
     }
 
-    async fn end(mut self, ending: Option<Ending>) -> Result<Written> {
+    async fn end(mut self, ended: Option<Ended>) -> Result<Written> {
         // Committed before the output is published, so that a crash in between repeats only that.
         let mut checkpoint = self.commit().await?;
-        let cancelled = match ending {
-            Some(Ending::Completed) => false,
-            Some(Ending::Cancelled) => true,
-            _ => return Ok(Written { counters: self.counters, finished: None }),
+        let Some(Ended { ending: Ending::Completed | Ending::Cancelled, reason }) = ended else {
+            return Ok(Written { counters: self.counters, finished: None });
         };
-        let finished = Finished { cancelled, parts: self.sink.finish().await? };
+        let finished = Finished { reason, parts: self.sink.finish().await? };
         checkpoint.finished = Some(finished.clone());
         self.store.save(&checkpoint, &[]).await?;
         Ok(Written { counters: self.counters, finished: Some(finished) })

@@ -15,7 +15,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
     Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError, Fields,
     HostLimits, Job, MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy,
-    Sink, SinkState, SinkWriter, Source, Task,
+    Sink, SinkState, SinkWriter, Source, StopReason, Task,
     checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
@@ -339,16 +339,61 @@ async fn a_cancelled_job_completes_its_output_without_the_rest() {
     let job = Job::new(source(1_000, 1), fetcher, Arc::new(sink.clone()));
     let job = job.with_concurrency(10).with_grace(ms(3_000)).spawn();
     tokio::time::sleep(ms(1_050)).await;
-    job.cancel();
     job.suspend();
+    job.stopper().cancel_for(StopReason::Deadline);
+    job.suspend();
+    job.cancel();
     let begun = Instant::now();
     let report = job.wait().await.unwrap();
     assert!((ms(2_900)..ms(3_300)).contains(&begun.elapsed()), "the grace is waited out");
     assert_eq!(report.ending, Ending::Cancelled, "a cancel is not taken back");
+    assert_eq!(report.reason, Some(StopReason::Deadline), "the first reason counts");
     let done = report.counters.done();
     assert_eq!(report.skipped(), Some(1_000 - done));
     assert_eq!(sink.published().unwrap().len() as u64, done);
     assert!(!indices(&sink).contains(&7), "what was given up is skipped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_cancelled_before_a_crash_only_completes_its_output() {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let job = || {
+        let job = Job::new(source(100, 1), fetcher.clone(), Arc::new(sink.clone()));
+        job.with_store(store.clone()).with_concurrency(4)
+    };
+    let first = job().spawn();
+    tokio::time::sleep(ms(1_550)).await;
+    first.abort();
+    first.wait().await.unwrap();
+    let fetched = fetcher.log().len();
+
+    let again = job().with_stop_requested(StopReason::User).spawn();
+    let report = again.wait().await.unwrap();
+    assert_eq!(fetcher.log().len(), fetched, "no page is begun");
+    assert_eq!((report.ending, report.reason), (Ending::Cancelled, Some(StopReason::User)));
+    assert!((1..100).contains(&report.counters.ok), "{:?}", report.counters);
+    assert_eq!(sink.published().unwrap().len() as u64, report.counters.ok);
+    assert_eq!(job().spawn().wait().await.unwrap(), report, "the reason is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_last_record_was_written_has_completed_whatever_was_asked() {
+    let store = Arc::new(MemoryStore::new());
+    // The writer fails at the end of the output, after the last commit.
+    let fail_at = Arc::new(Mutex::new(Some((2, false))));
+    let inner = MemorySink::new();
+    let job = || {
+        let sink = Fragile { inner: inner.clone(), fail_at: Arc::clone(&fail_at) };
+        let fetcher = ScriptedFetcher::new(|_, _| Reply::Hang);
+        // Lines that can't be used, which all come in one batch.
+        let source = Arc::new(ListSource::new(vec!["nonsense"; 20]));
+        Job::new(source, fetcher, Arc::new(sink)).with_store(store.clone())
+    };
+    job().spawn().wait().await.unwrap_err();
+    let report = job().with_stop_requested(StopReason::User).spawn().wait().await.unwrap();
+    assert_eq!((report.ending, report.reason), (Ending::Completed, None));
+    assert_complete(&inner, 20);
 }
 
 /// A store that keeps the errored tasks of every save.

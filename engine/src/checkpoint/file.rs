@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::Deserialize;
 
 use super::{Checkpoint, CheckpointStore, VERSION};
 use crate::{Error, Errored, Result};
@@ -45,6 +46,12 @@ impl FileStore {
     }
 }
 
+/// The part that every version of the form has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 #[async_trait]
 impl CheckpointStore for FileStore {
     async fn load(&self) -> Result<Option<Checkpoint>> {
@@ -55,13 +62,12 @@ impl CheckpointStore for FileStore {
             Err(error) => return Err(Error::io("read", path)(error)),
         };
         let damaged = |message: String| Error::damaged(path.display().to_string(), message);
-        let checkpoint: Checkpoint =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if checkpoint.version != VERSION {
-            let message = format!("version {} instead of {VERSION}", checkpoint.version);
-            return Err(damaged(message));
+        let unreadable = |error: serde_json::Error| damaged(error.to_string());
+        let Versioned { version } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        if version != VERSION {
+            return Err(damaged(format!("version {version} instead of {VERSION}")));
         }
-        Ok(Some(checkpoint))
+        serde_json::from_slice(&bytes).map(Some).map_err(unreadable)
     }
 
     async fn save(&self, checkpoint: &Checkpoint, _errored: &[Errored]) -> Result<()> {
@@ -116,9 +122,15 @@ mod tests {
     async fn a_damaged_checkpoint_is_an_error_and_no_new_start() {
         let directory = tempfile::tempdir().unwrap();
         let store = FileStore::open(directory.path()).unwrap();
-        for content in ["{", "{\"version\":99}"] {
+        for (content, message) in [
+            ("{", "EOF while parsing"),
+            ("{\"version\":1}", "version 1 instead of 2"),
+            ("{\"version\":2}", "missing field `done`"),
+        ] {
             fs::write(directory.path().join(CHECKPOINT), content).unwrap();
-            assert!(matches!(store.load().await, Err(Error::Damaged { .. })), "{content}");
+            let error = store.load().await.unwrap_err();
+            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+            assert!(error.to_string().contains(message), "{error}");
         }
     }
 }

@@ -69,11 +69,13 @@ pub(crate) struct Pending {
     /// Attempts made.
     pub(crate) attempts: u32,
     pub(crate) first_begun: Option<Instant>,
+    /// The credits reserved for the attempt under way.
+    pub(crate) price: u64,
 }
 
 impl Pending {
     pub(crate) fn new(task: Task) -> Self {
-        Self { task: Arc::new(task), attempts: 0, first_begun: None }
+        Self { task: Arc::new(task), attempts: 0, first_begun: None, price: 0 }
     }
 }
 
@@ -186,6 +188,12 @@ impl Hosts {
         self.waiting += 1;
         self.hosts[key.0].delayed += 1;
         self.timers.insert(Wake::Task(key, pending), wait);
+    }
+
+    /// The task that is to be tried next, if one can be tried now.
+    pub(crate) fn peek(&self) -> Option<&Task> {
+        let (_, key) = self.ready.first_key_value()?;
+        self.hosts[key.0].queue.front().map(|pending| &*pending.task)
     }
 
     /// Takes the task that is to be tried next, if one can be tried now.

@@ -9,7 +9,7 @@ use tokio::{
 use crate::{
     Error, Part, Result,
     checkpoint::Counters,
-    driver::{Command, Ending},
+    driver::{Command, Ended, Ending, StopReason},
     progress::Progress,
     writer::Written,
 };
@@ -35,6 +35,8 @@ pub struct Stopper {
 pub struct Report {
     /// How it ended.
     pub ending: Ending,
+    /// Why it was stopped, if it was cancelled.
+    pub reason: Option<StopReason>,
     /// The figures over all records in the output, of all the job's lives.
     pub counters: Counters,
     /// How many tasks there are, where that is known.
@@ -92,7 +94,8 @@ impl JobHandle {
             Ok(result) => result,
             Err(error) if error.is_cancelled() => {
                 let Progress { counters, total, .. } = self.progress.borrow().clone();
-                Ok(Report { ending: Ending::Aborted, counters, total, parts: Vec::new() })
+                let ending = Ending::Aborted;
+                Ok(Report { ending, counters, total, ..Report::default() })
             }
             Err(error) => Err(Error::Panicked { part: "job", message: error.to_string() }),
         }
@@ -102,39 +105,42 @@ impl JobHandle {
 impl Stopper {
     /// Stops the job for good: pages under way are finished (within the
     /// [grace](crate::Job::with_grace), without further retries), the other tasks get no record,
-    /// and the output is completed.
+    /// and the output is completed. The reason is [`StopReason::User`].
     pub fn cancel(&self) {
-        self.command.send_replace(Command::Cancel);
+        self.cancel_for(StopReason::User);
+    }
+
+    /// Stops the job for good, as [`cancel`](Self::cancel), for this reason. The first reason counts.
+    pub fn cancel_for(&self, reason: StopReason) {
+        self.send(Command::Cancel(reason));
     }
 
     /// Stops the job so that it can go on later: pages under way are finished (within the grace),
     /// everything is saved, and the output stays open.
     pub fn suspend(&self) {
-        self.command.send_if_modified(|command| {
-            let is_news = *command == Command::Run;
-            if is_news {
-                *command = Command::Suspend;
-            }
-            is_news
-        });
+        self.send(Command::Suspend);
     }
 
     /// Stops the job at once, as a crash would: the same job goes on from its last commit.
     pub fn abort(&self) {
         self.task.abort();
     }
+
+    fn send(&self, later: Command) {
+        self.command.send_if_modified(|command| command.replace(later));
+    }
 }
 
 impl Report {
-    /// `ending` is `None` for a job that had ended in an earlier life.
-    pub(crate) fn new(ending: Option<Ending>, written: Written, total: Option<u64>) -> Self {
-        let earlier = || match &written.finished {
-            Some(finished) if finished.cancelled => Ending::Cancelled,
-            _ => Ending::Completed,
+    /// `ended` is `None` for a job that had ended in an earlier life.
+    pub(crate) fn new(ended: Option<Ended>, written: Written, total: Option<u64>) -> Self {
+        let earlier = || match written.finished.as_ref().and_then(|finished| finished.reason) {
+            None => Ended { ending: Ending::Completed, reason: None },
+            reason => Ended { ending: Ending::Cancelled, reason },
         };
-        let ending = ending.unwrap_or_else(earlier);
+        let Ended { ending, reason } = ended.unwrap_or_else(earlier);
         let parts = written.finished.map(|finished| finished.parts).unwrap_or_default();
-        Self { ending, counters: written.counters, total, parts }
+        Self { ending, reason, counters: written.counters, total, parts }
     }
 
     /// How many tasks have no record.

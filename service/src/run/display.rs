@@ -188,6 +188,7 @@ fn summary_json(report: &Report, elapsed: Duration) -> serde_json::Value {
     let counters = &report.counters;
     json!({
         "status": status(report.ending),
+        "status_reason": report.reason,
         "urls_total": report.total,
         "urls_done": counters.done(),
         "urls_ok": counters.ok,
