@@ -1,7 +1,8 @@
 //! Where the tasks of a job come from: lists in memory, files and pipes.
 //!
 //! [`Inline`] holds a list. [`FileSource`] reads text, NDJSON and CSV, plain or compressed, and can
-//! be opened at any task. [`PipeSource`] reads standard input by way of a spool. Each of them is a
+//! be opened at any task. [`PipeSource`] reads standard input by way of a spool. [`Deduplicated`] leaves out
+//! what came before in another source. Each of them is a
 //! [`Source`](harvestman_engine::Source); a line that can't be used makes an invalid task with the
 //! line's number, and memory doesn't depend on the size of the input. [`receive`] takes in the upload
 //! of a list, to be read from a file afterwards.
@@ -29,6 +30,7 @@
 mod cell;
 mod columns;
 mod decode;
+mod deduplicated;
 mod feed;
 mod file;
 mod format;
@@ -47,6 +49,7 @@ mod survey;
 mod testing;
 
 pub use crate::{
+    deduplicated::{Deduplicated, MAX_DISTINCT},
     file::FileSource,
     format::{Compression, InputFormat},
     inline::Inline,
