@@ -1,17 +1,20 @@
 //! Records to files.
 
-use std::{fmt::Write, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use harvestman_engine::{Error, Part, Record, Result, Schema, Sink, SinkState, SinkWriter};
-use sha2::{Digest, Sha256};
 
 use crate::{
     OutputFormat,
+    digest::sha256,
     encode::missing_schema,
     output::{Encoding, Output, Plan},
     publish::Target,
-    work::WorkDirectory,
+    work::{WorkDirectory, make_directory},
 };
 
 /// When a part is closed and the next one begun, unless set otherwise: 50 GB.
@@ -19,12 +22,21 @@ pub const DEFAULT_MAX_PART_BYTES: u64 = 50_000_000_000;
 
 /// Writes records to a file, or to several of bounded size.
 ///
-/// Until the end everything lies in a work directory, by default `<output>.job/`, which the job's
-/// checkpoint may share. At the end each part is moved to its final name, durably: a single part
-/// to the path itself, several to `<stem>.part-00000.<suffix>` and so on beside it, in the order of
-/// writing. A file with that name is replaced. [`Part::location`] names them; `Part::sha256` is
-/// left out, since it would take another pass over the files. What stays in the work directory
-/// serves a repeated finish; [`clear`](Self::clear) removes it once the end of the job is saved.
+/// There are two ways to lay them out, and [`Part::location`] names each part in both:
+///
+/// - [`new`](Self::new): one file that is there when it is complete. Until then everything lies in a
+///   work directory, by default `<output>.job/`, which the job's checkpoint may share. At the end
+///   each part is moved to its final name, durably: a single part to the path itself, several to
+///   `<stem>.part-00000.<suffix>` and so on beside it, in the order of writing. A file with that
+///   name is replaced. `Part::sha256` is left out.
+/// - [`in_directory`](Self::in_directory): parts that can be read while the job runs.
+///   `part-00000.<suffix>` and so on, of which there is always one, appear in the directory as they
+///   are sealed, each with its `Part::sha256`. Once a checkpoint counts on a part, it never changes;
+///   one that was sealed after the last checkpoint is taken back by a later life. The part under
+///   way, `part-00000.<suffix>.open`, and all other files of work lie beside them.
+///
+/// What is left of the work serves a repeated finish; [`clear`](Self::clear) removes it once the
+/// end of the job is saved.
 ///
 /// CSV and Parquet have the columns `url,status,http_status,code,message,index,id` and then those
 /// of the schema; `html`, `text`, `markdown` and `links` are in NDJSON only. A value outside the
@@ -34,7 +46,7 @@ pub const DEFAULT_MAX_PART_BYTES: u64 = 50_000_000_000;
 /// blocking threads; memory holds some hundred KiB, of Parquet a row group.
 #[derive(Clone, Debug)]
 pub struct FileSink {
-    path: PathBuf,
+    place: Place,
     format: OutputFormat,
     schema: Option<Arc<Schema>>,
     max_part_bytes: u64,
@@ -43,11 +55,30 @@ pub struct FileSink {
     job_id: Option<String>,
 }
 
+/// Where the parts go.
+#[derive(Clone, Debug)]
+enum Place {
+    /// To this file, or to several that are named after it.
+    File(PathBuf),
+    /// Into this directory.
+    Directory(PathBuf),
+}
+
 impl FileSink {
     /// A sink to a path, whose directory is made on opening where it is missing.
     pub fn new(path: impl Into<PathBuf>, format: OutputFormat) -> Self {
+        Self::at(Place::File(path.into()), format)
+    }
+
+    /// A sink of numbered parts in a directory of their own, which is made on opening where it is
+    /// missing. A job that is begun anew removes the parts that are in it.
+    pub fn in_directory(directory: impl Into<PathBuf>, format: OutputFormat) -> Self {
+        Self::at(Place::Directory(directory.into()), format)
+    }
+
+    fn at(place: Place, format: OutputFormat) -> Self {
         Self {
-            path: path.into(),
+            place,
             format,
             schema: None,
             max_part_bytes: DEFAULT_MAX_PART_BYTES,
@@ -67,7 +98,7 @@ impl FileSink {
     /// [`DEFAULT_MAX_PART_BYTES`].
     ///
     /// A part ends after the chunk that reaches the limit: some hundred KiB of rows, in Parquet some
-    /// thousand rows. Each part adds some 30 bytes to the state.
+    /// thousand rows. Each part adds some 30 bytes to the state, in a directory 100.
     pub fn with_max_part_bytes(mut self, bytes: u64) -> Self {
         self.max_part_bytes = bytes.max(1);
         self
@@ -76,7 +107,8 @@ impl FileSink {
     /// Sets the directory of unfinished output, made where it is missing; by default
     /// `<output>.job`. On another file system than the output each part is copied at the end.
     ///
-    /// Two outputs must not share one.
+    /// Two outputs must not share one. A sink [in a directory](Self::in_directory) works in that
+    /// directory, and can't be opened with another one.
     pub fn with_work_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.work_directory = Some(directory.into());
         self
@@ -95,25 +127,45 @@ impl FileSink {
         self
     }
 
-    /// Removes what is left in the work directory, and the directory if nothing else is in it.
+    /// Removes what is left of the work, but no parts in their final place; and the work directory
+    /// if nothing else is in it.
     ///
     /// To be called when nobody will open the output from a checkpoint any more. Blocks.
     pub fn clear(&self) -> Result<()> {
-        self.work().clear()
+        self.work().clear(matches!(self.place, Place::Directory(_)))
     }
 
     fn work(&self) -> WorkDirectory {
-        let path = self.work_directory.clone();
-        let path = path.unwrap_or_else(|| self.path.with_added_extension("job"));
+        let path = match (&self.place, &self.work_directory) {
+            (Place::Directory(path), _) | (_, Some(path)) => path.clone(),
+            (Place::File(path), None) => path.with_added_extension("job"),
+        };
         WorkDirectory::new(path, self.format.suffix())
+    }
+
+    /// Where parts are moved to, if they are.
+    fn target(&self) -> Result<Option<Target>> {
+        let refuse = |path: &Path, message| {
+            Err(Error::invalid(format!("output {}", path.display()), message))
+        };
+        match &self.place {
+            Place::File(path) if path.file_name().is_none() || path.is_dir() => {
+                refuse(path, "is a directory; name a file")
+            }
+            Place::File(path) => Ok(Some(Target::new(path.clone()))),
+            Place::Directory(path) if self.work_directory.is_some() => {
+                refuse(path, "is worked on where it is; set no other work directory")
+            }
+            Place::Directory(path) if path.exists() && !path.is_dir() => {
+                refuse(path, "is no directory")
+            }
+            Place::Directory(_) => Ok(None),
+        }
     }
 
     fn plan(&self) -> Result<Plan> {
         self.format.check()?;
-        if self.path.file_name().is_none() || self.path.is_dir() {
-            let what = format!("output {}", self.path.display());
-            return Err(Error::invalid(what, "is a directory; name a file"));
-        }
+        let target = self.target()?;
         let kind = self.format.kind;
         let schema = self.schema.as_deref().filter(|_| kind.needs_schema());
         if kind.needs_schema() && schema.is_none() {
@@ -122,7 +174,7 @@ impl FileSink {
         let job_id = self.job_id.as_deref();
         Ok(Plan {
             format: self.format,
-            target: Target::new(self.path.clone()),
+            target,
             work: self.work(),
             max_part_bytes: self.max_part_bytes,
             columns: schema.map(|schema| digest(schema, self.escape_formulas)).transpose()?,
@@ -135,10 +187,7 @@ impl FileSink {
 fn digest(schema: &Schema, escape_formulas: bool) -> Result<String> {
     let json = serde_json::to_vec(&(schema, escape_formulas))
         .map_err(|error| Error::part("sink", error))?;
-    Ok(Sha256::digest(json).iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a string takes everything");
-        hex
-    }))
+    Ok(sha256(&json))
 }
 
 #[async_trait]
@@ -147,10 +196,8 @@ impl Sink for FileSink {
         let (sink, resume) = (self.clone(), resume.cloned());
         let output = blocking(move || {
             let plan = Arc::new(sink.plan()?);
-            let directory = plan.target.path().parent().filter(|path| !path.as_os_str().is_empty());
-            if let Some(directory) = directory {
-                std::fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
-            }
+            let target = plan.target.as_ref();
+            target.and_then(|target| target.path().parent()).map_or(Ok(()), make_directory)?;
             match resume {
                 None => Output::begin(plan),
                 Some(state) => Output::resume(plan, &state),

@@ -2,7 +2,7 @@
 //! and pipes.
 //!
 //! [`FileSink`] writes files, plain or packed with gzip or zstd, in one part or several, and
-//! publishes them when they are complete. [`PipeSink`] writes to standard output. Both are a
+//! publishes them when they are complete, or part by part in a directory. [`PipeSink`] writes to standard output. Both are a
 //! [`Sink`](harvestman_engine::Sink).
 //!
 //! ```
@@ -42,6 +42,7 @@ mod columns;
 mod compress;
 #[cfg(feature = "csv")]
 mod csv;
+mod digest;
 mod encode;
 mod file;
 mod format;

@@ -11,7 +11,7 @@ use crate::{
     OutputFormat, OutputKind,
     encode::RowEncoder,
     publish::{self, Target},
-    rows::{RowPart, RowState},
+    rows::{Packing, RowPart, RowState},
     work::{Mark, WorkDirectory},
 };
 
@@ -22,7 +22,8 @@ const VERSION: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) format: OutputFormat,
-    pub(crate) target: Target,
+    /// Where the parts are moved to at the end; without it they stay in the work directory.
+    pub(crate) target: Option<Target>,
     pub(crate) work: WorkDirectory,
     pub(crate) max_part_bytes: u64,
     /// Tells other columns apart; none where the format has none.
@@ -50,16 +51,18 @@ pub(crate) struct Output {
 
 #[derive(Debug)]
 enum OpenPart {
-    Rows(RowPart),
+    Rows(Box<RowPart>),
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetPart>),
 }
 
 /// A complete part in the work directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Sealed {
     rows: u64,
     bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 /// The JSON of a [`SinkState`].
@@ -106,6 +109,21 @@ impl Encoding {
     }
 }
 
+impl Plan {
+    /// Parts that are handed out one by one have a digest each.
+    fn is_hashed(&self) -> bool {
+        self.target.is_none()
+    }
+
+    fn packing(&self) -> Packing {
+        Packing {
+            compression: self.format.compression,
+            max_bytes: self.max_part_bytes,
+            is_hashed: self.is_hashed(),
+        }
+    }
+}
+
 impl Output {
     /// Begins anew; what an earlier job left in the work directory is removed.
     pub(crate) fn begin(plan: Arc<Plan>) -> Result<Self> {
@@ -118,7 +136,10 @@ impl Output {
     pub(crate) fn resume(plan: Arc<Plan>, state: &SinkState) -> Result<Self> {
         let state = State::read(&plan, state)?;
         let number = state.sealed.len() as u64;
-        publish::take_back(&plan.work, &plan.target, number)?;
+        if let Some(target) = &plan.target {
+            publish::take_back(&plan.work, target, number)?;
+        }
+        plan.work.reopen(number)?;
         let mark = state.open.mark(number);
         plan.work.remove_after(mark, matches!(state.open, OpenState::Rows(_)))?;
         for (number, sealed) in (0..).zip(&state.sealed) {
@@ -164,20 +185,33 @@ impl Output {
     /// Completes the last part and publishes all of them.
     pub(crate) fn finish(&mut self) -> Result<Vec<Part>> {
         self.seal()?;
+        let Some(target) = &self.plan.target else {
+            return Ok(self.sealed_parts());
+        };
         let sealed: Vec<_> = self.sealed.iter().map(|sealed| (sealed.rows, sealed.bytes)).collect();
-        let parts = self.plan.target.parts(&sealed);
-        for step in publish::steps(&self.plan.work, &self.plan.target, &parts) {
+        let parts = target.parts(&sealed);
+        for step in publish::steps(&self.plan.work, target, &parts) {
             step.run()?;
         }
         Ok(parts)
     }
 
+    /// The parts that are complete and where they stay. None where they are moved at the end.
+    pub(crate) fn sealed_parts(&self) -> Vec<Part> {
+        if self.plan.target.is_some() {
+            return Vec::new();
+        }
+        (0..).zip(&self.sealed).map(|(number, sealed)| sealed.part(&self.plan, number)).collect()
+    }
+
     fn seal(&mut self) -> Result<()> {
-        let path = self.plan.work.part(self.sealed.len() as u64);
-        self.part.seal()?;
+        let (work, number) = (&self.plan.work, self.sealed.len() as u64);
+        let sha256 = self.part.seal()?.filter(|_| self.plan.is_hashed());
+        work.seal(number)?;
+        let path = work.part(number);
         let bytes = fs::metadata(&path).map_err(Error::io("examine", &path))?.len();
-        self.sealed.push(Sealed { rows: self.part.rows(), bytes });
-        self.plan.work.sync()
+        self.sealed.push(Sealed { rows: self.part.rows(), bytes, sha256 });
+        Ok(())
     }
 }
 
@@ -185,8 +219,8 @@ impl OpenPart {
     fn create(plan: &Plan, number: u64) -> Result<Self> {
         let part = match &plan.encoding {
             Encoding::Rows(encoder) => {
-                let (path, compression) = (plan.work.part(number), plan.format.compression);
-                Self::Rows(RowPart::create(path, compression, encoder, plan.max_part_bytes)?)
+                let path = plan.work.open(number);
+                Self::Rows(Box::new(RowPart::create(path, plan.packing(), encoder)?))
             }
             #[cfg(feature = "parquet")]
             Encoding::Parquet(layout) => {
@@ -201,8 +235,9 @@ impl OpenPart {
     fn resume(plan: &Plan, number: u64, state: &OpenState) -> Result<Self> {
         match (&plan.encoding, state) {
             (Encoding::Rows(_), OpenState::Rows(state)) => {
-                let (path, compression) = (plan.work.part(number), plan.format.compression);
-                RowPart::resume(path, compression, state, plan.max_part_bytes).map(Self::Rows)
+                let path = plan.work.open(number);
+                let part = RowPart::resume(path, plan.packing(), state)?;
+                Ok(Self::Rows(Box::new(part)))
             }
             #[cfg(feature = "parquet")]
             (Encoding::Parquet(layout), OpenState::Parquet(state)) => {
@@ -249,11 +284,12 @@ impl OpenPart {
         }
     }
 
-    fn seal(&mut self) -> Result<()> {
+    /// Completes the file, durably. Its SHA-256, where that is known.
+    fn seal(&mut self) -> Result<Option<String>> {
         match self {
             Self::Rows(part) => part.seal(),
             #[cfg(feature = "parquet")]
-            Self::Parquet(part) => part.seal(),
+            Self::Parquet(part) => part.seal().map(Some),
         }
     }
 }
@@ -269,8 +305,15 @@ impl OpenState {
 }
 
 impl Sealed {
+    fn part(&self, plan: &Plan, number: u64) -> Part {
+        let location = plan.work.part(number).to_string_lossy().into_owned();
+        let mut part = Part::new(location, self.rows, self.bytes);
+        part.sha256.clone_from(&self.sha256);
+        part
+    }
+
     /// Refuses to go on without a part that the checkpoint counts on.
-    fn check(self, work: &WorkDirectory, number: u64) -> Result<()> {
+    fn check(&self, work: &WorkDirectory, number: u64) -> Result<()> {
         let path = work.part(number);
         let found = fs::metadata(&path).map_err(Error::io("go on with", &path))?.len();
         if found == self.bytes {

@@ -224,11 +224,12 @@ impl ParquetPart {
         })
     }
 
-    /// Puts the file together, durably. Groups and spools stay for the checkpoint before.
-    pub(crate) fn seal(&mut self) -> Result<()> {
+    /// Puts the file together, durably, and gives its SHA-256. Groups and spools stay for the
+    /// checkpoint before.
+    pub(crate) fn seal(&mut self) -> Result<String> {
         self.end_batch()?;
         self.end_group()?;
-        self.groups.assemble(&self.layout, &self.work.part(self.number))
+        self.groups.assemble(&self.layout, &self.work.open(self.number))
     }
 
     fn end_batch(&mut self) -> Result<()> {

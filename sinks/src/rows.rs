@@ -12,11 +12,22 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Compression,
     compress::{Compressor, PackState},
+    digest::Running,
     encode::RowEncoder,
 };
 
 /// How many bytes of rows are gathered before they are packed and written.
 const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// How rows become the bytes of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    pub(crate) compression: Compression,
+    /// How large the file is to become, in bytes.
+    pub(crate) max_bytes: u64,
+    /// Whether its SHA-256 is wanted.
+    pub(crate) is_hashed: bool,
+}
 
 /// A file that grows row by row.
 #[derive(Debug)]
@@ -31,6 +42,7 @@ pub(crate) struct RowPart {
     chunk_bytes: usize,
     offset: u64,
     rows: u64,
+    digest: Option<Running>,
 }
 
 /// Where the part goes on.
@@ -39,45 +51,37 @@ pub(crate) struct RowState {
     offset: u64,
     rows: u64,
     pack: PackState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+}
+
+impl Packing {
+    fn chunk_bytes(self) -> usize {
+        self.max_bytes.min(CHUNK_BYTES) as usize
+    }
 }
 
 impl RowPart {
     /// Makes the file, over one that may be left of an earlier life.
-    pub(crate) fn create(
-        path: PathBuf,
-        compression: Compression,
-        encoder: &RowEncoder,
-        max_bytes: u64,
-    ) -> Result<Self> {
+    pub(crate) fn create(path: PathBuf, packing: Packing, encoder: &RowEncoder) -> Result<Self> {
         let file = File::create(&path).map_err(Error::io("make", &path))?;
-        let compressor = Compressor::new(compression)?;
-        let mut part = Self::at(file, path, compressor, max_bytes, (0, 0));
-        encoder.header(&mut part.rows_text);
-        Ok(part)
+        let compressor = Compressor::new(packing.compression)?;
+        let digest = packing.is_hashed.then(Running::default);
+        let mut rows_text = Vec::new();
+        encoder.header(&mut rows_text);
+        let (packed, chunk_bytes) = (Vec::new(), packing.chunk_bytes());
+        let (offset, rows) = (0, 0);
+        Ok(Self { file, path, compressor, rows_text, packed, chunk_bytes, offset, rows, digest })
     }
 
     /// Opens the file and cuts off what was written after the checkpoint.
-    pub(crate) fn resume(
-        path: PathBuf,
-        compression: Compression,
-        state: &RowState,
-        max_bytes: u64,
-    ) -> Result<Self> {
+    pub(crate) fn resume(path: PathBuf, packing: Packing, state: &RowState) -> Result<Self> {
         let file = open_at(&path, state.offset)?;
-        let compressor = Compressor::resume(compression, state.pack)?;
-        Ok(Self::at(file, path, compressor, max_bytes, (state.offset, state.rows)))
-    }
-
-    fn at(
-        file: File,
-        path: PathBuf,
-        compressor: Compressor,
-        max_bytes: u64,
-        (offset, rows): (u64, u64),
-    ) -> Self {
-        let chunk_bytes = max_bytes.min(CHUNK_BYTES) as usize;
-        let (rows_text, packed) = (Vec::new(), Vec::new());
-        Self { file, path, compressor, rows_text, packed, chunk_bytes, offset, rows }
+        let compressor = Compressor::resume(packing.compression, state.pack)?;
+        let digest = state.digest.as_deref().map(Running::resume).transpose()?;
+        let (rows_text, packed, chunk_bytes) = (Vec::new(), Vec::new(), packing.chunk_bytes());
+        let (offset, rows) = (state.offset, state.rows);
+        Ok(Self { file, path, compressor, rows_text, packed, chunk_bytes, offset, rows, digest })
     }
 
     pub(crate) fn append(&mut self, encoder: &RowEncoder, record: &Record) -> Result<()> {
@@ -100,15 +104,18 @@ impl RowPart {
         let pack = self.compressor.checkpoint(&mut self.packed)?;
         self.write_packed()?;
         self.file.sync_data().map_err(Error::io("synchronise", &self.path))?;
-        Ok(RowState { offset: self.offset, rows: self.rows, pack })
+        let digest = self.digest.as_ref().map(Running::state);
+        Ok(RowState { offset: self.offset, rows: self.rows, pack, digest })
     }
 
-    /// Completes the file, durably. Nothing can be appended any more.
-    pub(crate) fn seal(&mut self) -> Result<()> {
+    /// Completes the file, durably, and gives its SHA-256 if that is wanted. Nothing can be
+    /// appended any more.
+    pub(crate) fn seal(&mut self) -> Result<Option<String>> {
         self.pack()?;
         self.compressor.finish(self.offset == 0, &mut self.packed)?;
         self.write_packed()?;
-        self.file.sync_all().map_err(Error::io("synchronise", &self.path))
+        self.file.sync_all().map_err(Error::io("synchronise", &self.path))?;
+        Ok(self.digest.as_ref().map(Running::finish))
     }
 
     fn pack(&mut self) -> Result<()> {
@@ -124,6 +131,7 @@ impl RowPart {
 
     fn write_packed(&mut self) -> Result<()> {
         self.file.write_all(&self.packed).map_err(Error::io("write to", &self.path))?;
+        self.digest.iter_mut().for_each(|digest| digest.update(&self.packed));
         self.offset += self.packed.len() as u64;
         self.packed.clear();
         // One huge record must not hold its memory for the rest of the job.

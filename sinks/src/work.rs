@@ -9,6 +9,7 @@ use std::{
 use harvestman_engine::{Error, Result, checkpoint::sync_directory};
 
 const PART: &str = "part-";
+const OPEN: &str = ".open";
 const GROUPS: &str = "groups";
 const SPOOL: &str = "spool-";
 const JOURNAL: &str = "publish.json";
@@ -30,8 +31,10 @@ pub(crate) struct Mark {
 /// What one of the sink's files holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
-    /// A part as it will be published.
+    /// A complete part, as it will be published.
     Part(u64),
+    /// The part under way.
+    Open(u64),
     /// The sealed row groups of a part.
     Groups(u64),
     /// The rows of a row group under way.
@@ -43,8 +46,32 @@ impl WorkDirectory {
         Self { path, suffix }
     }
 
+    /// The name of a part that is complete.
     pub(crate) fn part(&self, part: u64) -> PathBuf {
         self.path.join(format!("{PART}{part:05}.{}", self.suffix))
+    }
+
+    /// Its name until then.
+    pub(crate) fn open(&self, part: u64) -> PathBuf {
+        self.path.join(format!("{PART}{part:05}.{}{OPEN}", self.suffix))
+    }
+
+    /// Gives a complete and synchronised part its name, durably.
+    pub(crate) fn seal(&self, part: u64) -> Result<()> {
+        let (from, to) = (self.open(part), self.part(part));
+        fs::rename(&from, &to).map_err(Error::io("rename to", to))?;
+        self.sync()
+    }
+
+    /// Takes the name of a part back, if it has one, to go on with it.
+    pub(crate) fn reopen(&self, part: u64) -> Result<()> {
+        let (from, to) = (self.part(part), self.open(part));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("rename to", to)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "only Parquet has row groups"))]
@@ -69,18 +96,18 @@ impl WorkDirectory {
 
     /// Makes the directory, without any file of the sink in it.
     pub(crate) fn begin(&self) -> Result<()> {
-        fs::create_dir_all(&self.path).map_err(Error::io("make", &self.path))?;
+        make_directory(&self.path)?;
         remove(&self.journal())?;
         self.remove_where(|_| true)?;
-        self.sync()?;
-        sync_directory(&self.path)
+        self.sync()
     }
 
-    /// Removes what was written after a checkpoint at `mark`. With `keep_part` the part under way
+    /// Removes what was written after a checkpoint at `mark`. With `keep_open` the part under way
     /// is a file of its own, else it only comes about when it is sealed.
-    pub(crate) fn remove_after(&self, mark: Mark, keep_part: bool) -> Result<()> {
+    pub(crate) fn remove_after(&self, mark: Mark, keep_open: bool) -> Result<()> {
         self.remove_where(|content| match content {
-            Content::Part(part) => part > mark.part || (part == mark.part && !keep_part),
+            Content::Part(part) => part >= mark.part,
+            Content::Open(part) => part > mark.part || (part == mark.part && !keep_open),
             Content::Groups(part) => part > mark.part,
             Content::Spool(spool) => spool > mark,
         })
@@ -89,19 +116,20 @@ impl WorkDirectory {
     /// Removes what only a checkpoint before `mark` would need.
     pub(crate) fn remove_before(&self, mark: Mark) -> Result<()> {
         self.remove_where(|content| match content {
-            Content::Part(_) => false,
+            Content::Part(_) | Content::Open(_) => false,
             Content::Groups(part) => part < mark.part,
             Content::Spool(spool) => spool < mark,
         })
     }
 
-    /// Removes everything of the sink's, and the directory if nothing else is in it.
-    pub(crate) fn clear(&self) -> Result<()> {
+    /// Removes everything of the sink's but, with `keep_parts`, the complete parts; and the
+    /// directory if nothing else is in it.
+    pub(crate) fn clear(&self, keep_parts: bool) -> Result<()> {
         if !self.path.exists() {
             return Ok(());
         }
         remove(&self.journal())?;
-        self.remove_where(|_| true)?;
+        self.remove_where(|content| !(keep_parts && matches!(content, Content::Part(_))))?;
         match fs::remove_dir(&self.path) {
             Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => {
                 Err(Error::io("remove", &self.path)(error))
@@ -131,9 +159,25 @@ impl Content {
             Self::Groups(part)
         } else if let Some(group) = rest.strip_prefix(SPOOL) {
             Self::Spool(Mark { part, group: group.parse().ok()? })
+        } else if rest.ends_with(OPEN) {
+            Self::Open(part)
         } else {
             Self::Part(part)
         })
+    }
+}
+
+/// Makes a directory and those above it where they are missing, durably.
+pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), make_directory)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(Error::io("make", path)(error))
+        }
+        _ => sync_directory(path),
     }
 }
 
@@ -156,6 +200,8 @@ mod tests {
         for name in [
             "part-00000.parquet",
             "part-00001.parquet",
+            "part-00001.parquet.open",
+            "part-00002.parquet.open",
             "part-00001.groups",
             "part-00001.spool-00002",
             "part-00001.spool-00003",
@@ -183,27 +229,33 @@ mod tests {
         let (_temporary, work) = filled();
         work.remove_before(mark).unwrap();
         assert!(!names(&work).contains(&"part-00001.spool-00002".to_owned()));
-        assert_eq!(names(&work).len(), 8);
-        work.remove_after(mark, false).unwrap();
+        assert_eq!(names(&work).len(), 10);
+        work.remove_after(mark, true).unwrap();
         let expected = [
             "checkpoint.json",
             "part-00000.parquet",
             "part-00001.groups",
+            "part-00001.parquet.open",
             "part-00001.spool-00003",
             "part-x.parquet",
         ];
         assert_eq!(names(&work), expected);
+        work.remove_after(mark, false).unwrap();
+        assert!(!names(&work).contains(&"part-00001.parquet.open".to_owned()));
     }
 
     #[test]
     fn the_files_of_others_stay() {
         let (_temporary, work) = filled();
-        work.clear().unwrap();
+        work.clear(true).unwrap();
+        let parts = ["part-00000.parquet", "part-00001.parquet"];
+        assert_eq!(names(&work), [&["checkpoint.json"], &parts[..], &["part-x.parquet"]].concat());
+        work.clear(false).unwrap();
         assert_eq!(names(&work), ["checkpoint.json", "part-x.parquet"]);
         fs::remove_file(work.path.join("checkpoint.json")).unwrap();
         fs::remove_file(work.path.join("part-x.parquet")).unwrap();
-        work.clear().unwrap();
+        work.clear(false).unwrap();
         assert!(!work.path.exists());
-        work.clear().unwrap();
+        work.clear(false).unwrap();
     }
 }

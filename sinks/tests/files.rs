@@ -17,6 +17,7 @@ use harvestman_engine::{
 use harvestman_sinks::{FileSink, OutputFormat};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 const FORMATS: [&str; 7] =
@@ -32,12 +33,23 @@ struct Place {
     directory: TempDir,
     format: OutputFormat,
     max_part_bytes: u64,
+    is_directory: bool,
 }
 
 impl Place {
     fn new(suffix: &str, max_part_bytes: u64) -> Self {
         let format = OutputFormat::detect(format!("out.{suffix}")).unwrap();
-        Self { directory: TempDir::new().unwrap(), format, max_part_bytes }
+        Self { directory: TempDir::new().unwrap(), format, max_part_bytes, is_directory: false }
+    }
+
+    /// An output whose parts stay where they are written.
+    fn in_directory(suffix: &str, max_part_bytes: u64) -> Self {
+        Self { is_directory: true, ..Self::new(suffix, max_part_bytes) }
+    }
+
+    /// The directory of the parts, some levels down.
+    fn parts(&self) -> PathBuf {
+        self.directory.path().join("outputs/job")
     }
 
     fn path(&self) -> PathBuf {
@@ -45,9 +57,12 @@ impl Place {
     }
 
     fn file_sink(&self) -> FileSink {
-        FileSink::new(self.path(), self.format)
-            .with_schema(schema())
-            .with_max_part_bytes(self.max_part_bytes)
+        let sink = if self.is_directory {
+            FileSink::in_directory(self.parts(), self.format)
+        } else {
+            FileSink::new(self.path(), self.format)
+        };
+        sink.with_schema(schema()).with_max_part_bytes(self.max_part_bytes)
     }
 }
 
@@ -58,11 +73,30 @@ impl SinkUnderTest for Place {
 
     fn indices(&self, parts: &[Part]) -> Vec<u64> {
         for part in parts {
-            let bytes = fs::metadata(&part.location).unwrap().len();
-            assert_eq!(part.bytes, bytes, "{}", part.location);
+            let bytes = fs::read(&part.location).unwrap();
+            assert_eq!(part.bytes, bytes.len() as u64, "{}", part.location);
+            let sha256 = self.is_directory.then(|| sha256(&bytes));
+            assert_eq!(part.sha256, sha256, "{}", part.location);
         }
         parts.iter().flat_map(|part| read(Path::new(&part.location))).collect()
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut hex = String::new();
+    Sha256::digest(bytes).iter().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
+    hex
+}
+
+/// The names in a directory, in order.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 /// The `index` of each row of a part.
@@ -116,6 +150,7 @@ fn read_parquet(path: &Path) -> Vec<u64> {
 async fn every_format_keeps_the_commit_rule() {
     for suffix in FORMATS {
         sink_conformance(|| Place::new(suffix, u64::MAX)).await;
+        sink_conformance(|| Place::in_directory(suffix, u64::MAX)).await;
     }
 }
 
@@ -123,6 +158,7 @@ async fn every_format_keeps_the_commit_rule() {
 async fn every_format_keeps_the_commit_rule_over_many_parts() {
     for suffix in FORMATS {
         sink_conformance(|| Place::new(suffix, 20_000)).await;
+        sink_conformance(|| Place::in_directory(suffix, 20_000)).await;
     }
 }
 
@@ -141,6 +177,74 @@ async fn parts_are_numbered_and_about_as_large_as_asked() {
     for part in &parts[..last] {
         assert!((20_000..600_000).contains(&part.bytes), "{part:?}");
     }
+}
+
+/// What the limit is about are the stored bytes. Beyond it is no more than one chunk, which for such
+/// a limit is as large.
+#[tokio::test]
+async fn parts_are_as_large_as_asked_and_a_chunk_at_most() {
+    const LIMIT: u64 = 60_000;
+    for suffix in FORMATS {
+        let place = Place::in_directory(suffix, LIMIT);
+        let mut writer = place.sink().open(None).await.unwrap();
+        for first in (0..20_000).step_by(100) {
+            writer.write((first..first + 100).map(record).collect()).await.unwrap();
+        }
+        let parts = writer.finish().await.unwrap();
+        let (last, full) = parts.split_last().unwrap();
+        assert!(!full.is_empty() && last.bytes < 2 * LIMIT, "{suffix}: {parts:?}");
+        for part in full {
+            assert!(part.bytes < 2 * LIMIT, "{suffix}: {part:?}");
+            assert!(part.bytes >= LIMIT || suffix == "parquet", "{suffix}: {part:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_part_can_be_read_while_the_job_runs() {
+    for suffix in FORMATS {
+        let place = Place::in_directory(suffix, 10_000);
+        let mut writer = place.sink().open(None).await.unwrap();
+        writer.write((0..12_000).map(record).collect()).await.unwrap();
+        let state = writer.checkpoint().await.unwrap();
+        let first = place.parts().join(format!("part-00000.{suffix}"));
+        let before = fs::read(&first).expect(suffix);
+        assert_eq!(read(&first)[0], 0, "{suffix}");
+
+        drop(writer);
+        let writer = place.sink().open(Some(&state)).await.unwrap();
+        let parts = writer.finish().await.unwrap();
+        assert_eq!(fs::read(&first).unwrap(), before, "{suffix}");
+        assert_eq!(parts[0].sha256, Some(sha256(&before)), "{suffix}");
+        assert_eq!(Path::new(&parts[0].location), first, "{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_under_way_has_another_name_and_only_parts_are_left() {
+    for suffix in FORMATS {
+        let place = Place::in_directory(suffix, u64::MAX);
+        let mut writer = place.sink().open(None).await.unwrap();
+        writer.write((0..50).map(record).collect()).await.unwrap();
+        writer.checkpoint().await.unwrap();
+        let name = format!("part-00000.{suffix}");
+        assert!(!names(&place.parts()).contains(&name), "{suffix}");
+        writer.finish().await.unwrap();
+        place.file_sink().clear().unwrap();
+        assert_eq!(names(&place.parts()), [name], "{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_refused() {
+    let place = Place::in_directory("ndjson", u64::MAX);
+    let elsewhere = place.file_sink().with_work_directory(place.directory.path().join("w"));
+    let error = elsewhere.open(None).await.err().unwrap().to_string();
+    assert!(error.contains("set no other work directory"), "{error}");
+    fs::create_dir_all(place.parts().parent().unwrap()).unwrap();
+    fs::write(place.parts(), "").unwrap();
+    let error = place.sink().open(None).await.err().unwrap().to_string();
+    assert!(error.contains("is no directory"), "{error}");
 }
 
 #[tokio::test]
@@ -164,9 +268,7 @@ async fn nothing_is_left_but_the_result() {
         writer.checkpoint().await.unwrap();
         writer.finish().await.unwrap();
         place.file_sink().clear().unwrap();
-        let entries = fs::read_dir(place.directory.path()).unwrap();
-        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, [place.path().file_name().unwrap()], "{suffix}");
+        assert_eq!(names(place.directory.path()), [format!("out.{suffix}")], "{suffix}");
     }
 }
 
@@ -271,14 +373,16 @@ async fn play(place: &Place, steps: &[Step]) -> (u64, Vec<u64>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn whatever_happens_the_result_has_what_was_committed(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for suffix in FORMATS {
-            for max_part_bytes in [2_000, u64::MAX] {
-                let place = Place::new(suffix, max_part_bytes);
+            for (max_part_bytes, is_directory) in
+                [(2_000, false), (u64::MAX, false), (2_000, true), (u64::MAX, true)]
+            {
+                let place = Place { is_directory, ..Place::new(suffix, max_part_bytes) };
                 let (count, found) = runtime.block_on(play(&place, &steps));
                 let expected: Vec<_> = (0..count).collect();
                 prop_assert_eq!(found, expected, "{}, {}", suffix, max_part_bytes);

@@ -1,4 +1,5 @@
-//! What it costs to read a million lines with overrides, in CPU-seconds and peak memory.
+//! What it costs to read a million lines with overrides, in CPU-seconds and peak memory, and to
+//! receive them as an upload.
 //!
 //! `cargo bench -p harvestman-sources`, on Linux; `LINES` sets another number of lines.
 
@@ -6,11 +7,12 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     path::Path,
+    time::Instant,
 };
 
 use futures::StreamExt;
 use harvestman_engine::{LineReader, Params, Source};
-use harvestman_sources::{FileSource, InputOptions};
+use harvestman_sources::{Compression, FileSource, InputOptions, ReceiveOptions, receive};
 
 /// The allocator of the program. Tasks are made on one thread and dropped on another, over which
 /// glibc's own lock costs more than all the reading.
@@ -33,6 +35,7 @@ fn main() -> Result<(), Failure> {
         write(&mut file, lines)?;
         file.flush()?;
         measure(&path, lines)?;
+        measure_upload(&path, lines)?;
     }
     Ok(())
 }
@@ -104,6 +107,27 @@ fn measure(path: &Path, lines: u64) -> Result<(), Failure> {
         opened - last,
         peak_bytes()? / 1_000_000
     );
+    Ok(())
+}
+
+/// Receives the file as it is, and packed, into another file.
+fn measure_upload(path: &Path, lines: u64) -> Result<(), Failure> {
+    let packed = path.with_added_extension("zst");
+    zstd::stream::copy_encode(File::open(path)?, File::create(&packed)?, 3)?;
+    for (path, compression) in [(path, Compression::None), (&*packed, Compression::Zstd)] {
+        let (start, started) = (cpu_seconds()?, Instant::now());
+        let options = ReceiveOptions::new().with_max_tasks(lines).with_compression(compression);
+        let kept = File::create(path.with_extension("kept"))?;
+        let received = receive(File::open(path)?, kept, &options)?;
+        assert_eq!((received.tasks, received.invalid), (lines, 0));
+        let (cpu, passed) = (cpu_seconds()? - start, started.elapsed().as_secs_f64());
+        println!(
+            "{:<14} received: {cpu:.2} CPU-s, {:.0} MB/s decoded, {:.0} MB/s as sent",
+            path.file_name().unwrap_or_default().display(),
+            received.decoded_bytes as f64 / 1e6 / passed,
+            received.bytes as f64 / 1e6 / passed
+        );
+    }
     Ok(())
 }
 

@@ -113,11 +113,7 @@ impl FileSource {
 
     /// How the tasks are written.
     pub fn format(&self) -> InputFormat {
-        match self.file.layout {
-            Layout::Text => InputFormat::Text,
-            Layout::Ndjson => InputFormat::Ndjson,
-            Layout::Csv(_) => InputFormat::Csv,
-        }
+        self.file.layout.format()
     }
 }
 
@@ -153,14 +149,9 @@ impl SurveyedFile {
     }
 
     fn send_decoded(&self, file: File, from: u64, outlet: &Outlet) -> Result<()> {
-        let format = match self.layout {
-            Layout::Text => InputFormat::Text,
-            Layout::Ndjson => InputFormat::Ndjson,
-            Layout::Csv(_) => InputFormat::Csv,
-        };
         let decoded = decode(file, self.compression, self.max_decoded_bytes, &self.name);
         let decoded = decoded.map_err(read_error(&self.name))?;
-        let (layout, rows) = begin(decoded, Some(format), &self.reader, &self.name)?;
+        let (layout, rows) = begin(decoded, Some(self.layout.format()), &self.reader, &self.name)?;
         Reading::new(rows, &layout, self.reader.clone(), 0, &self.name).send(from, outlet)
     }
 

@@ -1,9 +1,11 @@
 //! Where the tasks of a job come from: lists in memory, files and pipes.
 //!
 //! [`Inline`] holds a list. [`FileSource`] reads text, NDJSON and CSV, plain or compressed, and can
-//! be opened at any task. [`PipeSource`] reads standard input by way of a spool. Each of them is a
+//! be opened at any task. [`PipeSource`] reads standard input by way of a spool. [`Deduplicated`] leaves out
+//! what came before in another source. Each of them is a
 //! [`Source`](harvestman_engine::Source); a line that can't be used makes an invalid task with the
-//! line's number, and memory doesn't depend on the size of the input.
+//! line's number, and memory doesn't depend on the size of the input. [`receive`] takes in the upload
+//! of a list, to be read from a file afterwards.
 //!
 //! ```
 //! use futures::TryStreamExt;
@@ -28,6 +30,7 @@
 mod cell;
 mod columns;
 mod decode;
+mod deduplicated;
 mod feed;
 mod file;
 mod format;
@@ -38,6 +41,7 @@ mod parser;
 mod pipe;
 mod quotes;
 mod reading;
+mod receive;
 mod rows;
 mod spool;
 mod survey;
@@ -45,11 +49,16 @@ mod survey;
 mod testing;
 
 pub use crate::{
+    deduplicated::{Deduplicated, MAX_DISTINCT},
     file::FileSource,
     format::{Compression, InputFormat},
     inline::Inline,
     options::{DEFAULT_MAX_DECODED_BYTES, InputOptions},
     pipe::PipeSource,
+    receive::{
+        DEFAULT_MAX_TASKS, DEFAULT_MAX_UPLOAD_BYTES, LineError, MAX_LINE_ERRORS, ReceiveError,
+        ReceiveOptions, Received, receive,
+    },
     rows::MAX_LINE_BYTES,
     survey::Survey,
 };

@@ -31,6 +31,14 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
+    pub(crate) fn format(&self) -> InputFormat {
+        match self {
+            Self::Text => InputFormat::Text,
+            Self::Ndjson => InputFormat::Ndjson,
+            Self::Csv(_) => InputFormat::Csv,
+        }
+    }
+
     /// Splits an input that begins, or goes on, at the beginning of a row.
     pub(crate) fn rows<R: Read>(&self, input: R, at: Position) -> Rows<R> {
         match self {
@@ -39,7 +47,7 @@ impl Layout {
         }
     }
 
-    fn parser(&self, reader: LineReader) -> Parser {
+    pub(crate) fn parser(&self, reader: LineReader) -> Parser {
         let syntax = match self {
             Self::Text => Syntax::Url,
             Self::Ndjson => Syntax::Json,

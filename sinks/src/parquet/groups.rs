@@ -15,7 +15,7 @@ use parquet::{
 };
 
 use super::Layout;
-use crate::rows::open_at;
+use crate::{digest::Running, rows::open_at};
 
 /// Each group is a Parquet file of its own with one row group, after its length in eight bytes,
 /// little-endian.
@@ -57,10 +57,11 @@ impl Groups {
         self.file.sync_data().map_err(Error::io("synchronise", &self.path))
     }
 
-    /// Writes one Parquet file with all the groups, durably: their pages are copied as they are,
-    /// one group at a time in memory.
-    pub(super) fn assemble(&self, layout: &Layout, to: &Path) -> Result<()> {
+    /// Writes one Parquet file with all the groups, durably, and gives its SHA-256: their pages are
+    /// copied as they are, one group at a time in memory.
+    pub(super) fn assemble(&self, layout: &Layout, to: &Path) -> Result<String> {
         let file = File::create(to).map_err(Error::io("make", to))?;
+        let file = Hashed { file, digest: Running::default() };
         let failed = |error| writing(to, error);
         let schema = layout.parquet.root_schema_ptr();
         let properties = layout.properties.clone().into();
@@ -69,8 +70,12 @@ impl Groups {
         layout.metadata.iter().for_each(|entry| writer.append_key_value_metadata(entry.clone()));
         self.each(|group| copy_group(&group, &mut writer).map_err(failed))?;
         let buffer = writer.into_inner().map_err(failed)?;
-        let file = buffer.into_inner().map_err(io::IntoInnerError::into_error);
-        file.and_then(|file| file.sync_all()).map_err(Error::io("write to", to))
+        let written = buffer.into_inner().map_err(io::IntoInnerError::into_error);
+        let synchronised = written.and_then(|hashed| {
+            hashed.file.sync_all()?;
+            Ok(hashed.digest.finish())
+        });
+        synchronised.map_err(Error::io("write to", to))
     }
 
     fn each(&self, mut call: impl FnMut(Bytes) -> Result<()>) -> Result<()> {
@@ -93,6 +98,29 @@ impl Groups {
             call(group.into())?;
         }
         Ok(())
+    }
+}
+
+/// A file that is hashed as it is written.
+struct Hashed {
+    file: File,
+    digest: Running,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.digest.update(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
