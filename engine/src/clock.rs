@@ -1,6 +1,6 @@
 //! What time it is: the wall clock, or one that a test moves.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -36,6 +36,18 @@ impl Clock {
     }
 }
 
+/// The time `wait` after another one; the end of time if there is none.
+pub(crate) fn after(from: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    from.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// The time `age` before another one; the beginning of time if there is none.
+pub(crate) fn before(now: Timestamp, age: Duration) -> Timestamp {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Clock").field(&self.now()).finish()
@@ -50,8 +62,6 @@ impl Default for Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,10 @@ pub mod checkpoint;
 #[cfg(feature = "jobs")]
 mod clock;
 mod code;
+mod courier;
 mod driver;
+#[cfg(feature = "jobs")]
+pub mod engine;
 mod error;
 mod errored;
 mod extractor;
@@ -43,6 +46,7 @@ mod writer;
 pub use crate::{
     checkpoint::{Checkpoint, CheckpointStore, FileStore, MemoryStore},
     code::{Code, UnknownCode},
+    courier::{Courier, CourierAnswer, CourierError, CourierRequest},
     driver::{Ending, HostLimits, RetryPolicy, StopReason},
     error::{BoxError, Error, Result},
     errored::{Errored, MAX_MESSAGE_BYTES},
@@ -63,6 +67,7 @@ pub use crate::{
 #[cfg(feature = "jobs")]
 pub use crate::{
     clock::Clock,
+    engine::{Engine, Workspace},
     refusal::{Refusal, RefusalCode, RequestError},
     spec::JobSpec,
 };

@@ -142,7 +142,7 @@ impl Written {
         Ok(Self {
             checkpoint: json(commit.checkpoint)?,
             counters: json(&commit.checkpoint.counters)?,
-            parts: json::<[u8]>(&[])?,
+            parts: json(&commit.checkpoint.parts)?,
             total: commit.total.map(|total| total as i64),
             errored: errored?,
         })
