@@ -1,7 +1,6 @@
 //! The core of Harvestman: what a job is made of, and the driver that runs it.
 
 pub mod address;
-mod budget;
 pub mod checkpoint;
 mod code;
 mod driver;
@@ -17,6 +16,7 @@ pub mod params;
 mod progress;
 mod record;
 pub mod schema;
+pub mod shared;
 mod sink;
 mod source;
 mod task;
@@ -28,7 +28,7 @@ mod writer;
 pub use crate::{
     checkpoint::{Checkpoint, CheckpointStore, FileStore, MemoryStore},
     code::{Code, UnknownCode},
-    driver::{Ending, HostLimits, RetryPolicy, StopReason},
+    driver::{Ending, RetryPolicy, StopReason},
     error::{BoxError, Error, Result},
     errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{Extractor, Fields, WholePage},
@@ -41,6 +41,7 @@ pub use crate::{
     progress::{Phase, Progress},
     record::Record,
     schema::{Field, Kind, Schema},
+    shared::{HostLimits, Shared, SharedLimits},
     sink::{Part, Sink, SinkState, SinkWriter},
     source::Source,
     task::{MAX_URL_BYTES, Task},
