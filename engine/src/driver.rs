@@ -369,7 +369,8 @@ impl Driver {
     fn report(&mut self) {
         let now = Instant::now();
         let rate = self.settled.per_second(now);
-        let slowest = self.hosts.slowest(now);
+        let slowest_hosts = self.hosts.slowest(now);
+        let slowest = slowest_hosts.iter().find_map(|host| host.eta);
         self.progress.send_modify(|progress| {
             if self.is_draining() {
                 progress.phase = Phase::Draining;
@@ -383,6 +384,7 @@ impl Driver {
             progress.waiting = self.hosts.waiting();
             progress.hosts = self.hosts.active();
             progress.rate = rate;
+            progress.slowest_hosts = slowest_hosts;
             let remaining =
                 progress.total.map(|total| total.saturating_sub(progress.resumed + self.made));
             let concurrency = self.settings.concurrency;

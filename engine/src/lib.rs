@@ -38,7 +38,7 @@ pub use crate::{
     meter::{Free, Meter, RateCard},
     page::Page,
     params::Params,
-    progress::{Phase, Progress},
+    progress::{HostProgress, MAX_SLOWEST_HOSTS, Phase, Progress},
     record::Record,
     schema::{Field, Kind, Schema},
     shared::{HostLimits, Shared, SharedLimits},

@@ -13,12 +13,15 @@ use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::rate::Rate;
 use crate::{
-    HostLimits, Shared, Task,
+    HostLimits, HostProgress, Shared, Task,
+    progress::MAX_SLOWEST_HOSTS,
     shared::{Bell, Denied, Manner, Request, SharedHost},
 };
 
 /// How many hosts without a task a job holds on to, for the sake of their rates.
 const MAX_IDLE_HOSTS: usize = 4_096;
+/// How many hosts are looked at each time that the slowest are asked for.
+const MAX_LOOKED_AT: usize = 4_096;
 
 /// A task that waits for its next attempt.
 #[derive(Debug)]
@@ -63,6 +66,9 @@ pub(crate) struct Hosts {
     offered: Vec<HostKey>,
     /// How many hosts have no task.
     idle: usize,
+    /// The slowest hosts found so far, and where to go on looking.
+    slowest: Vec<usize>,
+    looked_at: usize,
 }
 
 type Place = (usize, u64);
@@ -101,11 +107,33 @@ impl Host {
         !self.queue.is_empty() && !is_denied
     }
 
-    /// How long the host wants to be left alone.
-    fn pause(&self, now: Instant) -> Option<Duration> {
-        match self.denied {
+    /// How long it will need for what remains, as far as that can be told.
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        if self.remaining() == 0 {
+            return None;
+        }
+        let pause = match self.denied {
             Some(Denied::Until(moment)) => Some(moment.saturating_duration_since(now)),
             _ => None,
+        };
+        let rate = self.answers.per_second(now);
+        let seconds = rate.map(|rate| self.remaining() as f64 / rate);
+        let work = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        match (work, pause) {
+            (None, pause) => pause,
+            (work, None) => work,
+            (Some(work), Some(pause)) => work.checked_add(pause),
+        }
+    }
+
+    fn progress(&self, now: Instant) -> HostProgress {
+        HostProgress {
+            host: self.shared.name().to_string(),
+            remaining: self.remaining(),
+            in_flight: self.in_flight,
+            per_second: self.answers.per_second(now),
+            paused_for: self.shared.pause(now),
+            eta: self.time_left(now),
         }
     }
 }
@@ -129,6 +157,8 @@ impl Hosts {
             waiting: 0,
             offered: Vec::new(),
             idle: 0,
+            slowest: Vec::new(),
+            looked_at: 0,
         }
     }
 
@@ -226,16 +256,23 @@ impl Hosts {
         }
     }
 
-    /// How long the slowest host will need at its rate, its pause included.
-    pub(crate) fn slowest(&self, now: Instant) -> Option<Duration> {
-        let hosts = self.hosts.iter().map(|(_, host)| host);
-        let time = |host: &Host| {
-            let pause = host.pause(now).unwrap_or_default();
-            let rate = host.answers.per_second(now)?;
-            let seconds = host.remaining() as f64 / rate;
-            Some(pause + Duration::try_from_secs_f64(seconds).ok()?)
-        };
-        hosts.filter(|host| host.remaining() > 0).filter_map(time).max()
+    /// The hosts that will take longest, the slowest first. Looks at a bounded number of hosts, and
+    /// at other ones every time.
+    pub(crate) fn slowest(&mut self, now: Instant) -> Vec<HostProgress> {
+        let places = self.hosts.capacity().max(1);
+        let looked_at = self.looked_at..self.looked_at + MAX_LOOKED_AT.min(places);
+        self.looked_at = looked_at.end % places;
+        let others = looked_at.map(|place| place % places);
+        let mut keys = std::mem::take(&mut self.slowest);
+        keys.extend(others);
+        keys.sort_unstable();
+        keys.dedup();
+        let time = |key: usize| Some((self.hosts.get(key)?.time_left(now)?, key));
+        let mut slowest: Vec<_> = keys.into_iter().filter_map(time).collect();
+        slowest.sort_unstable_by(|a, b| b.cmp(a));
+        slowest.truncate(MAX_SLOWEST_HOSTS);
+        self.slowest = slowest.into_iter().map(|(_, key)| key).collect();
+        self.slowest.iter().map(|&key| self.hosts[key].progress(now)).collect()
     }
 
     /// How many hosts have a task.
@@ -353,5 +390,35 @@ impl Drop for Hosts {
             host.step_aside(&self.bell);
         }
         self.shared.release_hosts(shared);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Params;
+
+    #[test]
+    fn a_slow_host_is_found_among_very_many() {
+        let (shared, now) = (Shared::alone(8), Instant::now());
+        let mut hosts = Hosts::new(shared, Arc::default(), HostLimits::default(), 8);
+        for host in 0..20_000 {
+            let url = format!("http://h{host}.test/");
+            hosts.add(Task::new(host, &url, Params::new()), now);
+        }
+        let second = Duration::from_secs(1);
+        for (host, records) in [(10_000, 9), (19_999, 1), (15_000, 3), (1, 20), (2, 21), (3, 22)] {
+            let key = hosts.names[&*format!("h{host}.test")];
+            hosts.count_record(key, now);
+            (1..records).for_each(|_| hosts.count_record(key, now + second));
+        }
+        let places = hosts.hosts.capacity();
+        for _ in 0..places.div_ceil(MAX_LOOKED_AT) {
+            hosts.slowest(now + second);
+        }
+        let found = hosts.slowest(now + second);
+        let names: Vec<_> = found.iter().map(|host| &*host.host).collect();
+        assert_eq!(names, ["h19999.test", "h15000.test", "h10000.test", "h1.test", "h2.test"]);
+        assert!(found[0].eta > found[1].eta);
     }
 }

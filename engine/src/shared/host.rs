@@ -125,9 +125,10 @@ impl SharedHost {
         known.ring_first();
     }
 
-    /// Whether it has asked for a pause that is not over.
-    pub(super) fn is_paused(&self, now: Instant) -> bool {
-        self.lock().paused_until.is_some_and(|until| until > now)
+    /// How much is left of the pause that it has asked for.
+    pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
+        let left = self.lock().paused_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

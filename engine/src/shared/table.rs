@@ -65,7 +65,7 @@ impl HostTable {
 impl Known {
     fn forget(&mut self, host: &Arc<SharedHost>, now: Instant) {
         let is_idle = Arc::strong_count(host) == 2;
-        if is_idle && !host.is_paused(now) {
+        if is_idle && host.pause(now).is_none() {
             self.hosts.remove(host.name());
         }
     }
@@ -76,7 +76,8 @@ impl Known {
         let is_idle = |host: &Arc<SharedHost>| Arc::strong_count(host) == 1;
         let idle = self.hosts.values().filter(|host| is_idle(host)).count();
         let forget_paused = idle > MAX_PAUSED_HOSTS;
-        self.hosts.retain(|_, host| !is_idle(host) || (!forget_paused && host.is_paused(now)));
+        self.hosts
+            .retain(|_, host| !is_idle(host) || (!forget_paused && host.pause(now).is_some()));
         // Twice what is left, so that each sweep is paid for by as many new hosts.
         self.limit = (self.hosts.len() * 2).max(MIN_SWEPT);
     }
@@ -105,7 +106,7 @@ mod tests {
         shared.release_hosts(vec![paused, Arc::clone(&used), idle]);
         let count = |shared: &Shared| shared.0.hosts.known.lock().unwrap().hosts.len();
         assert_eq!(count(&shared), 2);
-        assert!(shared.host("paused.test", manner).is_paused(now));
+        assert!(shared.host("paused.test", manner).pause(now).is_some());
         assert!(Arc::ptr_eq(&shared.host("used.test", manner), &used));
 
         for index in 0..200_000 {
