@@ -38,7 +38,7 @@ pub use self::{
 };
 use self::{running::RunningJobs, scheduler::Scheduler, signals::Signals};
 use crate::{
-    Clock, Courier, Result,
+    Clock, Courier, Result, Shared,
     clock::after,
     id::KeyId,
     store::{JobEntry, Store},
@@ -141,6 +141,8 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) parts: EngineParts,
+    /// What the jobs have in common: slots, memory, hosts.
+    pub(crate) shared: Shared,
     pub(crate) running: RunningJobs,
     pub(crate) signals: Signals,
     /// Told when a job may be started.
@@ -199,6 +201,7 @@ impl Engine {
     pub async fn open(setup: impl Setup) -> Result<Self> {
         let parts = setup.set_up().await?;
         let core = Arc::new(Core {
+            shared: Shared::new(parts.settings.shared),
             running: RunningJobs::default(),
             signals: Signals::default(),
             work: Notify::new(),

@@ -1,7 +1,6 @@
 //! The core of Harvestman: what a job is made of, and the driver that runs it.
 
 pub mod address;
-mod budget;
 pub mod checkpoint;
 #[cfg(feature = "jobs")]
 mod clock;
@@ -29,6 +28,7 @@ mod refusal;
 pub mod schema;
 #[cfg(feature = "jobs")]
 pub mod seal;
+pub mod shared;
 mod sink;
 mod source;
 #[cfg(feature = "jobs")]
@@ -47,7 +47,7 @@ pub use crate::{
     checkpoint::{Checkpoint, CheckpointStore, FileStore, MemoryStore},
     code::{Code, UnknownCode},
     courier::{Courier, CourierAnswer, CourierError, CourierRequest},
-    driver::{Ending, HostLimits, RetryPolicy, StopReason},
+    driver::{Ending, RetryPolicy, StopReason},
     error::{BoxError, Error, Result},
     errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{Extractor, Fields, WholePage},
@@ -57,9 +57,10 @@ pub use crate::{
     meter::{Free, Meter, RateCard},
     page::Page,
     params::Params,
-    progress::{Phase, Progress},
+    progress::{HostProgress, MAX_SLOWEST_HOSTS, Phase, Progress},
     record::Record,
     schema::{Field, Kind, Schema},
+    shared::{HostLimits, Shared, SharedLimits},
     sink::{Part, Sink, SinkState, SinkWriter},
     source::Source,
     task::{MAX_URL_BYTES, Task},

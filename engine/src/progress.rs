@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::checkpoint::Counters;
 
+/// How many hosts [`Progress::slowest_hosts`] has at most.
+pub const MAX_SLOWEST_HOSTS: usize = 5;
 /// Seconds per page and slot before there is a figure of the job's own.
 const FIRST_GUESS: f64 = 0.673;
 
@@ -33,6 +35,27 @@ pub struct Progress {
     pub rate: Option<f64>,
     /// The time still needed, where it can be told: by the job's rate, or by that of its slowest host
     /// if that takes longer.
+    pub eta: Option<Duration>,
+    /// The hosts that hold the job up, the slowest first: at most [`MAX_SLOWEST_HOSTS`] of those with a
+    /// task read. Of very many hosts some are looked at each time, so that one may show up late.
+    pub slowest_hosts: Vec<HostProgress>,
+}
+
+/// How far a job is at one host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HostProgress {
+    /// The host, with its port unless that is the default one.
+    pub host: String,
+    /// Tasks read from the source that have no record yet.
+    pub remaining: usize,
+    /// The job's attempts under way.
+    pub in_flight: usize,
+    /// The job's records a second of late; `None` before the first.
+    pub per_second: Option<f64>,
+    /// For how long the host has asked to be left alone.
+    pub paused_for: Option<Duration>,
+    /// The time that `remaining` still needs at this rate, the pause included.
     pub eta: Option<Duration>,
 }
 

@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
     Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError, Fields,
-    HostLimits, Job, MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy,
-    Sink, SinkState, SinkWriter, Source, StopReason, Task,
+    HostLimits, Job, MAX_SLOWEST_HOSTS, MemoryStore, Page, Params, Part, Phase, Record, Report,
+    Result, RetryPolicy, Sink, SinkState, SinkWriter, Source, StopReason, Task,
     checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
@@ -699,6 +699,30 @@ async fn the_eta_knows_the_slowest_host() {
     let eta = progress.eta.unwrap().as_secs_f64();
     assert!((150.0..230.0).contains(&eta), "{eta} s for 190 pages of one second");
     assert!((5.0..12.0).contains(&progress.rate.unwrap()), "{:?}", progress.rate);
+    let hosts: Vec<_> = progress.slowest_hosts.iter().map(|host| &*host.host).collect();
+    assert_eq!(hosts, ["h0.test", "h1.test"]);
+    let slow = &progress.slowest_hosts[0];
+    assert_eq!((slow.in_flight, slow.paused_for), (1, None));
+    assert!((190..193).contains(&slow.remaining), "{slow:?}");
+    assert!((0.8..1.2).contains(&slow.per_second.unwrap()), "{slow:?}");
+    assert_eq!(slow.eta, progress.eta);
+    job.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_host_is_among_the_slowest() {
+    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index(), attempt) {
+        (0, 1) => Reply::SlowDown(ms(60_000)),
+        _ => Reply::Page(ms(100)),
+    });
+    let job = Job::new(source(2_000, 20), fetcher, Arc::new(MemorySink::new()));
+    let job = job.with_concurrency(4).spawn();
+    tokio::time::sleep(ms(5_100)).await;
+    let hosts = job.progress().slowest_hosts;
+    assert_eq!(hosts.len(), MAX_SLOWEST_HOSTS);
+    assert_eq!((&*hosts[0].host, hosts[0].remaining, hosts[0].in_flight), ("h0.test", 100, 0));
+    assert!((ms(54_000)..ms(56_000)).contains(&hosts[0].paused_for.unwrap()), "{:?}", hosts[0]);
+    assert!(hosts.windows(2).all(|pair| pair[0].eta >= pair[1].eta));
     job.abort();
 }
 

@@ -102,6 +102,7 @@ impl Execution {
         let settings = self.core.settings();
         let mut job = job
             .with_store(Arc::clone(commits) as _)
+            .with_shared(&self.core.shared)
             .with_concurrency(spec.concurrency)
             .with_retry(settings.retry.clone())
             .with_meter(Arc::clone(&settings.meter))

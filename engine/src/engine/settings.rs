@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Free, Meter, RetryPolicy, spec::Limits, webhook::Schedule};
+use crate::{Free, Meter, RetryPolicy, SharedLimits, spec::Limits, webhook::Schedule};
 
 /// The settings of an [`Engine`](crate::Engine); each has a default.
 #[derive(Clone, Debug)]
@@ -10,8 +10,10 @@ use crate::{Free, Meter, RetryPolicy, spec::Limits, webhook::Schedule};
 pub struct EngineSettings {
     /// What may be asked of it.
     pub limits: Limits,
-    /// How many jobs run side by side; 64.
+    /// How many jobs run side by side; 64. Their slots, pages and hosts are [`shared`](Self::shared).
     pub max_running: usize,
+    /// What the running jobs have in common.
+    pub shared: SharedLimits,
     /// Which failures are tried again and when, for tasks that don't say themselves.
     pub retry: RetryPolicy,
     /// What a record costs; nothing by default.
@@ -60,6 +62,7 @@ impl Default for EngineSettings {
         Self {
             limits: Limits::default(),
             max_running: 64,
+            shared: SharedLimits::default(),
             retry: RetryPolicy::default(),
             meter: Arc::new(Free),
             retention: Retention::default(),
