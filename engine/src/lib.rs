@@ -29,7 +29,7 @@ pub use crate::{
     driver::{Ending, HostLimits, RetryPolicy},
     error::{BoxError, Error, Result},
     extractor::{Extractor, Fields, WholePage},
-    fetcher::{FetchError, Fetcher},
+    fetcher::{Admission, FetchError, Fetcher},
     job::{Job, JobHandle, Report, Stopper},
     line::{Line, LineReader, MAX_EXCERPT_BYTES, TaskFields, excerpt},
     page::Page,

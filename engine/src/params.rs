@@ -1,5 +1,6 @@
 //! The Scrape parameters: how a page is fetched and what is taken from it.
 
+mod action;
 mod set;
 mod value;
 
@@ -10,6 +11,10 @@ use serde::{Deserialize, Deserializer, de::MapAccess};
 
 use crate::Schema;
 
+pub use self::action::{
+    Action, Entry, Key, MAX_ACTION_TIME, MAX_ACTIONS, MAX_SELECTOR_BYTES, Screenshot, Scroll,
+    Selector, Wait,
+};
 pub(crate) use self::set::ParamSeed;
 pub use self::value::{Body, Format, ProxyType, RetryParams, RetryReason, StatusRange};
 
@@ -76,15 +81,15 @@ pub struct Params {
     /// How many redirects are followed.
     pub follow_redirects: Option<u32>,
     /// Rendered: wait for this selector.
-    pub wait_for: Option<String>,
+    pub wait_for: Option<Selector>,
     /// Rendered: wait this long after loading.
     pub wait: Option<Duration>,
     /// Rendered: don't load images, fonts and media.
     pub block_resources: Option<bool>,
     /// Rendered: keep a screenshot.
-    pub screenshot: Option<bool>,
-    /// Rendered: clicks, typing and scrolling before the page is taken, as given.
-    pub actions: Option<Vec<serde_json::Value>>,
+    pub screenshot: Option<Screenshot>,
+    /// Rendered: clicks, typing and scrolling before the page is taken.
+    pub actions: Option<Vec<Action>>,
     /// What the record holds of the page.
     pub formats: Option<Vec<Format>>,
     /// Ask the host's robots.txt first.
@@ -136,6 +141,19 @@ impl Params {
             Some(ranges) => ranges.iter().any(|range| range.contains(status)),
             None => (200..300).contains(&status),
         }
+    }
+
+    /// The part of the page that is kept as an image, if any.
+    pub fn screenshot(&self) -> Screenshot {
+        self.screenshot.unwrap_or(Screenshot::Off)
+    }
+
+    /// Whether the page can't be had without a browser: by `render`, or by what only one can do.
+    pub fn needs_browser(&self) -> bool {
+        self.render == Some(true)
+            || self.wait_for.is_some()
+            || self.screenshot() != Screenshot::Off
+            || self.actions.as_ref().is_some_and(|actions| !actions.is_empty())
     }
 
     /// What the record holds of the page: `formats`, or the data if there is an `extract`, or the HTML.

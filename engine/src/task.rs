@@ -81,6 +81,12 @@ impl Task {
         self
     }
 
+    /// Sets how it is fetched and what is extracted.
+    pub fn with_params(mut self, params: impl Into<Arc<Params>>) -> Self {
+        self.params = params.into();
+        self
+    }
+
     /// The 0-based position in the input.
     pub fn index(&self) -> u64 {
         self.index

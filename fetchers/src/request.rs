@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use harvestman_engine::{Code, FetchError, Params};
+use harvestman_engine::{Code, FetchError, Params, params::Screenshot};
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
@@ -64,7 +64,7 @@ pub(crate) fn refuse_unservable(params: &Params) -> Result<(), FetchError> {
     let asked = [
         (params.render == Some(true), "render", Code::RenderFailed, BROWSER),
         (params.wait_for.is_some(), "wait_for", Code::RenderFailed, BROWSER),
-        (params.screenshot == Some(true), "screenshot", Code::RenderFailed, BROWSER),
+        (params.screenshot() != Screenshot::Off, "screenshot", Code::RenderFailed, BROWSER),
         (has_actions, "actions", Code::RenderFailed, BROWSER),
         (params.proxy_type.is_some(), "proxy_type", Code::ProxyError, PROXY),
         (params.country.is_some(), "country", Code::ProxyError, PROXY),

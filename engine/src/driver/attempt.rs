@@ -37,16 +37,19 @@ pub(crate) struct Found {
     pub(crate) fields: Fields,
     pub(crate) status: u16,
     pub(crate) final_url: String,
+    pub(crate) screenshot: Option<String>,
     pub(crate) hold: Hold,
 }
 
 impl Plugins {
     /// Makes one attempt. Never panics.
     pub(crate) async fn attempt(self, host: HostKey, mut pending: Pending) -> Attempt {
+        let task = Arc::clone(&pending.task);
+        // Waiting for a browser is our own affair and says nothing about the host.
+        let _room = AssertUnwindSafe(self.fetcher.admit(&task)).catch_unwind().await;
         let begun = Instant::now();
         pending.first_begun.get_or_insert(begun);
         pending.attempts += 1;
-        let task = Arc::clone(&pending.task);
         let mut answered = None;
         let work = AssertUnwindSafe(self.fetch_and_extract(&task, &mut answered));
         let outcome = work.catch_unwind().await.unwrap_or_else(|payload| {
@@ -76,6 +79,12 @@ impl Plugins {
             error.with_final_url(page.final_url.as_str())
         };
         let fields = extracted.map_err(slow).flatten().map_err(fail)?;
-        Ok(Found { fields, status: page.status, final_url: page.final_url.into(), hold })
+        Ok(Found {
+            fields,
+            status: page.status,
+            final_url: page.final_url.into(),
+            screenshot: page.screenshot,
+            hold,
+        })
     }
 }

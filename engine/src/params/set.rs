@@ -13,7 +13,9 @@ use serde::{
     de::{self, DeserializeSeed, Error as _, MapAccess},
 };
 
-use super::{MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Params, RetryParams, TIMEOUT_RANGE};
+use super::{
+    MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Params, RetryParams, TIMEOUT_RANGE, action,
+};
 
 /// Keys of a job, which a line can't have.
 const JOB_KEYS: &[&str] = &[
@@ -35,6 +37,8 @@ const JOB_KEYS: &[&str] = &[
     "dry_run",
 ];
 
+/// The longest `session_id`, in bytes.
+const MAX_SESSION_BYTES: usize = 64;
 /// The longest wait for `wait_ms`: the longest attempt.
 const MAX_WAIT_MS: u64 = *TIMEOUT_RANGE.end();
 
@@ -52,8 +56,8 @@ impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
         match self.key {
             "render" => set(&mut params.render, value),
             "proxy_type" => set(&mut params.proxy_type, value),
-            "country" => set(&mut params.country, value),
-            "session_id" => set(&mut params.session_id, value),
+            "country" => set_checked(&mut params.country, value, |text: String| country(&text)),
+            "session_id" => set_checked(&mut params.session_id, value, session),
             "extract" => set(&mut params.extract, value),
             "retry" => set_checked(&mut params.retry, value, retry),
             "method" => set_checked(&mut params.method, value, |name: String| method(&name)),
@@ -69,7 +73,7 @@ impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
             "wait_ms" => set_checked(&mut params.wait, value, wait),
             "block_resources" => set(&mut params.block_resources, value),
             "screenshot" => set(&mut params.screenshot, value),
-            "actions" => set(&mut params.actions, value),
+            "actions" => set_checked(&mut params.actions, value, action::check),
             "formats" => set(&mut params.formats, value),
             "respect_robots" => set(&mut params.respect_robots, value),
             key if JOB_KEYS.contains(&key) => {
@@ -103,6 +107,26 @@ fn set_checked<'de, T, U: Deserialize<'de>, D: Deserializer<'de>>(
 ) -> Result<(), D::Error> {
     *slot = Option::<U>::deserialize(value)?.map(check).transpose().map_err(D::Error::custom)?;
     Ok(())
+}
+
+fn country(text: &str) -> Result<String, String> {
+    if text.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Err(format!("{:?} is no country; write two letters, e.g. \"de\"", excerpt(text)));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// It becomes part of a user name at a proxy, where other characters may have a meaning.
+fn session(text: String) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > MAX_SESSION_BYTES || !text.bytes().all(is_plain) {
+        return Err(format!("must be 1 to {MAX_SESSION_BYTES} letters, digits, `-`, `_` or `.`"));
+    }
+    Ok(text)
+}
+
+fn excerpt(text: &str) -> String {
+    crate::excerpt(text.as_bytes(), 40)
 }
 
 fn timeout(ms: u64) -> Result<Duration, String> {
