@@ -28,18 +28,33 @@ impl Request {
     }
 
     /// Sends it; user and password of the URL become an `Authorization`, if there is none.
+    ///
+    /// `cookies` are those of a session, which go before the task's own.
     pub(crate) async fn send(
         &self,
         client: &reqwest::Client,
+        cookies: Option<HeaderValue>,
     ) -> reqwest::Result<reqwest::Response> {
         let mut request = client.request(self.method.clone(), self.url.clone());
         if !self.headers.is_empty() {
             request = request.headers(self.headers.clone());
         }
+        if let Some(cookies) = cookies {
+            request = request.headers(self.with_cookies(&cookies));
+        }
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
         request.send().await
+    }
+
+    /// The `Cookie` header that replaces the request's own.
+    fn with_cookies(&self, cookies: &HeaderValue) -> HeaderMap {
+        let own = self.headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let joined = [cookies.as_bytes(), own].join(&b"; "[..]);
+        let joined = if own.is_empty() { cookies.as_bytes() } else { &joined };
+        let value = HeaderValue::from_bytes(joined);
+        value.into_iter().map(|value| (header::COOKIE, value)).collect()
     }
 
     /// The URL without user and password, which belong into no record.
@@ -52,6 +67,22 @@ impl Request {
         }
         url
     }
+}
+
+/// Refuses what can't be had without a proxy, a session or robots.txt.
+#[cfg(feature = "render")]
+pub(crate) fn refuse_unrenderable(params: &Params) -> Result<(), FetchError> {
+    let mut plain = params.clone();
+    (plain.render, plain.wait_for, plain.screenshot, plain.actions) = (None, None, None, None);
+    refuse_unservable(&plain)
+}
+
+/// Refuses what can't be had without robots.txt, which no fetcher of ours reads yet.
+#[cfg(feature = "proxies")]
+pub(crate) fn refuse_robots(params: &Params) -> Result<(), FetchError> {
+    let mut robots = Params::new();
+    robots.respect_robots = params.respect_robots;
+    refuse_unservable(&robots)
 }
 
 /// Refuses what can't be had without a browser, a proxy, a session or robots.txt.
