@@ -51,7 +51,7 @@ pub use crate::{
     error::{BoxError, Error, Result},
     errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{Extractor, Fields, WholePage},
-    fetcher::{FetchError, Fetcher},
+    fetcher::{Admission, FetchError, Fetcher},
     job::{Job, JobHandle, Report, Stopper},
     line::{Line, LineReader, MAX_EXCERPT_BYTES, TaskFields, excerpt},
     meter::{Free, Meter, RateCard},

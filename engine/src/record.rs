@@ -27,6 +27,8 @@ pub struct Record {
     pub http_status: Option<u16>,
     /// Where the redirects led, if a page came.
     pub final_url: Option<String>,
+    /// The file with the page's image, if one was asked for, relative to where the records go.
+    pub screenshot: Option<String>,
     /// The fields, or the failure.
     pub outcome: Result<Fields, FetchError>,
     #[expect(dead_code, reason = "gives the page's room back when the record is dropped")]
@@ -53,6 +55,7 @@ impl Record {
             credits,
             http_status: Some(found.status),
             final_url: Some(found.final_url),
+            screenshot: found.screenshot,
             hold: Some(found.hold),
             ..Self::new(task, Ok(found.fields), 1)
         }
@@ -68,6 +71,7 @@ impl Record {
             fetched_at: Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH),
             http_status: None,
             final_url: None,
+            screenshot: None,
             outcome,
             hold: None,
         }
@@ -132,6 +136,9 @@ impl Serialize for Record {
                 map.serialize_entry("final_url", &self.final_url)?;
                 map.serialize_entry("http_status", &self.http_status)?;
                 serialize_fields(fields, &mut map)?;
+                if let Some(file) = &self.screenshot {
+                    map.serialize_entry("screenshot", file)?;
+                }
             }
             Err(error) => {
                 map.serialize_entry("code", &error.code)?;

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use harvestman::address::AddressRule;
 
+use crate::{doctor::DoctorArgs, fetching::FetchArgs};
+
 /// Batch web scraping: a list of URLs in, one file of records out.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, disable_help_subcommand = true)]
@@ -26,9 +28,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fetch a list of URLs and write a record for each to a file
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Scrape a small shop that this command serves on this machine
     Demo(DemoArgs),
+    /// Say what there is to work with: browser, proxies, store, disk, clock
+    Doctor(DoctorArgs),
 }
 
 /// Fetch a list of URLs and write a record for each to a file.
@@ -108,6 +112,9 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) allowed: Vec<AddressRule>,
 
+    #[command(flatten)]
+    pub(crate) fetching: FetchArgs,
+
     /// How long a first Ctrl-C waits for the pages under way, in seconds
     #[arg(long, env = "HARVESTMAN_GRACE", default_value_t = 60, value_name = "S")]
     pub(crate) grace: u64,
@@ -158,6 +165,8 @@ Examples:
   harvestman run urls.csv --extract name:string --extract price:number --output products.parquet
   harvestman run urls.ndjson -c 64 --output pages.ndjson.gz
   cat list.txt | harvestman run - --extract title:string --output titles.csv
+  harvestman run urls.csv --render --wait-for .price --extract price:number --output prices.csv
+  harvestman run urls.csv --proxies proxies.toml --escalate --output pages.ndjson
 
 Types: string, integer, number, boolean, date, datetime, url, any, \"array of T\", \"enum · a | b\",
 \"nullable T\". A line of the list may override most settings: {\"url\": …, \"timeout_ms\": 5000}.

@@ -2,6 +2,8 @@
 
 mod cli;
 mod demo;
+mod doctor;
+mod fetching;
 mod run;
 mod say;
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Run(args) => runtime.block_on(run::main(&args)),
         Command::Demo(args) => runtime.block_on(demo::main(&args)),
+        Command::Doctor(args) => runtime.block_on(doctor::main(&args)),
     };
     // A thread may still wait for standard input, which can't be interrupted.
     runtime.shutdown_background();
