@@ -26,7 +26,7 @@ use tokio::{
     runtime::Runtime,
 };
 
-const PAGES: usize = 200;
+const PAGES: usize = 100;
 const AT_ONCE: usize = 4;
 const ROUNDS: usize = 3;
 const PARAMS: &str = r#"{"wait_for":"h1","block_resources":true}"#;
