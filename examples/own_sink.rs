@@ -73,6 +73,11 @@ impl SinkWriter for StatusWriter {
         Ok(SinkState(json!({"length": length, "rows": self.rows})))
     }
 
+    // One file, which is complete at the end.
+    fn sealed(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<Vec<Part>> {
         self.checkpoint().await?;
         let length = fs::metadata(&self.path).await.map_err(Error::io("read", &self.path))?.len();

@@ -47,6 +47,10 @@ impl SinkWriter for Void {
         Ok(SinkState(json!({})))
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
     async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
         Ok(Vec::new())
     }

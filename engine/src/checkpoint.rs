@@ -36,6 +36,8 @@ pub struct Checkpoint {
     pub done: Done,
     /// How the sink goes on.
     pub sink: SinkState,
+    /// The parts of the output that are complete already.
+    pub parts: Vec<Part>,
     /// The figures over those records.
     pub counters: Counters,
     /// How the job ended, if it has: then there is nothing to go on with.
@@ -45,7 +47,13 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// A checkpoint of a running job.
     pub fn new(done: Done, sink: SinkState, counters: Counters) -> Self {
-        Self { version: VERSION, done, sink, counters, finished: None }
+        Self { version: VERSION, done, sink, parts: Vec::new(), counters, finished: None }
+    }
+
+    /// Sets the parts of the output that are complete already.
+    pub fn with_parts(mut self, parts: Vec<Part>) -> Self {
+        self.parts = parts;
+        self
     }
 }
 

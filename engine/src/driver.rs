@@ -4,7 +4,6 @@ mod attempt;
 mod credits;
 mod ending;
 mod hosts;
-mod limit;
 mod rate;
 mod retry;
 
@@ -21,9 +20,9 @@ use tokio::{
 };
 
 use self::{
-    attempt::Attempt,
+    attempt::{Attempt, Permit},
     credits::Credits,
-    hosts::{HostKey, Hosts, Pending, Verdict},
+    hosts::{HostKey, Hosts, Pending},
     rate::Rate,
 };
 pub(crate) use self::{
@@ -32,13 +31,13 @@ pub(crate) use self::{
 };
 pub use self::{
     ending::{Ending, StopReason},
-    hosts::HostLimits,
     retry::RetryPolicy,
 };
 use crate::{
-    Code, FetchError, Meter, Record, Result, Task,
+    Code, FetchError, HostLimits, Meter, Record, Result, Shared, Task,
     checkpoint::Done,
     progress::{self, Phase, Progress},
+    shared::{Bell, Seat, Verdict},
 };
 
 /// The most tasks taken from the source at once.
@@ -58,6 +57,13 @@ pub(crate) struct Settings {
     pub(crate) max_credits: u64,
 }
 
+/// How a driver is connected.
+pub(crate) struct Channels {
+    pub(crate) records: mpsc::Sender<Record>,
+    pub(crate) command: watch::Receiver<Command>,
+    pub(crate) progress: watch::Sender<Progress>,
+}
+
 /// The job's loop. It owns all state of the job that is not yet a record, and no lock.
 ///
 /// Backpressure is one chain: while a record can't be handed over, or the pages in memory are at
@@ -69,6 +75,9 @@ pub(crate) struct Driver {
     /// What an earlier life has written.
     done: Done,
     hosts: Hosts,
+    seat: Seat,
+    /// Rung by other jobs.
+    bell: Arc<Bell>,
     credits: Credits,
     attempts: JoinSet<Attempt>,
     /// Records for which the channel has no room yet: at most one for each slot and one chunk.
@@ -92,13 +101,16 @@ impl Driver {
     pub(crate) fn new(
         settings: Settings,
         plugins: Plugins,
+        shared: &Shared,
         tasks: BoxStream<'static, Result<Task>>,
         done: Done,
-        records: mpsc::Sender<Record>,
-        command: watch::Receiver<Command>,
-        progress: watch::Sender<Progress>,
+        channels: Channels,
     ) -> Self {
-        let hosts = Hosts::new(settings.hosts, settings.concurrency);
+        let Channels { records, command, progress } = channels;
+        let bell = Arc::new(Bell::default());
+        let seat = shared.seat(&bell);
+        let hosts =
+            Hosts::new(shared.clone(), Arc::clone(&bell), settings.hosts, settings.concurrency);
         let credits = Credits::new(settings.max_credits, progress.borrow().counters.credits);
         // An earlier life may have ended between the last record and the end of the output.
         let source_ended = progress.borrow().total.is_some_and(|total| done.count() >= total);
@@ -108,6 +120,8 @@ impl Driver {
             tasks: tasks.ready_chunks(MAX_CHUNK).fuse(),
             done,
             hosts,
+            seat,
+            bell,
             credits,
             attempts: JoinSet::new(),
             outbox: VecDeque::new(),
@@ -141,11 +155,12 @@ impl Driver {
                 Some(attempt) = self.attempts.join_next() => self.settle_all(attempt),
                 () = room(&self.records), if !self.outbox.is_empty() => self.empty_outbox(),
                 () = self.hosts.wait() => {}
+                () = self.bell.rung() => {}
                 tasks = self.tasks.next(), if wants_tasks => self.take(tasks)?,
                 () = self.plugins.budget.wait_for_room(), if is_short => {}
                 () = give_up(give_up_at) => {
                     tracing::warn!(attempts = self.attempts.len(), "attempts given up");
-                    // Their reservations are of no account: nothing is begun any more.
+                    // Their credits are of no account: nothing is begun any more.
                     self.attempts = JoinSet::new();
                     self.left_some_out = true;
                 }
@@ -228,24 +243,51 @@ impl Driver {
         Ok(())
     }
 
+    /// Begins what can be begun, and leaves to other jobs what this one can't use.
     fn dispatch(&mut self) {
-        if self.is_draining() {
-            return;
-        }
         let now = Instant::now();
-        while self.attempts.len() < self.settings.concurrency
-            && self.outbox.is_empty()
-            && !self.plugins.budget.is_used_up()
-        {
-            let Some(task) = self.hosts.peek() else { return };
+        self.hosts.answer_bell(now);
+        let (mut is_short_of_slots, mut spare) = (false, None);
+        while self.may_begin() {
+            let Some(task) = self.hosts.peek() else { break };
             let price = self.settings.meter.price(task);
             if !self.credits.reserve(price) {
-                return self.wait_for_credits();
+                self.wait_for_credits();
+                break;
             }
-            let (host, mut pending) = self.hosts.next(now).expect("there is one to peek at");
+            let Some(slot) = spare.take().or_else(|| self.seat.take(self.wanted_slots())) else {
+                self.credits.give_back(price);
+                is_short_of_slots = true;
+                break;
+            };
+            let Some((host, mut pending, request)) = self.hosts.next(now) else {
+                self.credits.give_back(price);
+                spare = Some(slot);
+                continue;
+            };
             pending.price = price;
-            self.attempts.spawn(self.plugins.clone().attempt(host, pending));
+            let permit = Permit { request, _slot: slot };
+            self.attempts.spawn(self.plugins.clone().attempt(host, pending, permit));
         }
+        drop(spare);
+        self.seat.settle(is_short_of_slots);
+        // A turn is kept for a slot: one that another job can't use for want of this turn comes here.
+        // Were both passed on, they might go round among the jobs and never meet.
+        if !is_short_of_slots {
+            self.hosts.step_aside();
+        }
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.is_draining()
+            && self.attempts.len() < self.settings.concurrency
+            && self.outbox.is_empty()
+            && !self.plugins.budget.is_used_up()
+    }
+
+    /// How many slots it could use.
+    fn wanted_slots(&self) -> usize {
+        self.hosts.waiting().min(self.settings.concurrency - self.attempts.len())
     }
 
     /// What is reserved may be given back; without that, there is no room for the next task for good.
@@ -268,7 +310,7 @@ impl Driver {
     }
 
     fn settle(&mut self, attempt: Attempt) {
-        let Attempt { pending, host, begun, answered, outcome } = attempt;
+        let Attempt { pending, host, permit, answered, outcome } = attempt;
         let verdict = verdict(&outcome, &self.settings.retry);
         match outcome {
             Ok(found) => {
@@ -290,7 +332,10 @@ impl Driver {
                 }
             }
         }
-        self.hosts.release(host, verdict, begun, answered);
+        if let Some(permit) = permit {
+            permit.request.end(verdict, answered);
+        }
+        self.hosts.release(host, answered);
     }
 
     fn record(&mut self, host: HostKey, pending: Pending, outcome: Result<Found, FetchError>) {
@@ -324,7 +369,8 @@ impl Driver {
     fn report(&mut self) {
         let now = Instant::now();
         let rate = self.settled.per_second(now);
-        let slowest = self.hosts.slowest(now);
+        let slowest_hosts = self.hosts.slowest(now);
+        let slowest = slowest_hosts.iter().find_map(|host| host.eta);
         self.progress.send_modify(|progress| {
             if self.is_draining() {
                 progress.phase = Phase::Draining;
@@ -338,6 +384,7 @@ impl Driver {
             progress.waiting = self.hosts.waiting();
             progress.hosts = self.hosts.active();
             progress.rate = rate;
+            progress.slowest_hosts = slowest_hosts;
             let remaining =
                 progress.total.map(|total| total.saturating_sub(progress.resumed + self.made));
             let concurrency = self.settings.concurrency;

@@ -39,6 +39,22 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A storage refuses us: mend its policy, or give other credentials.
+    #[error("{message}")]
+    Denied {
+        /// A stable name, e.g. `s3_access_denied`.
+        code: &'static str,
+        /// Who refused what, and why.
+        message: String,
+    },
+
+    /// Somebody else has taken the job over, so that nothing more may be written for it.
+    #[error("the lease of {job} was lost to another node")]
+    LeaseLost {
+        /// The job's id.
+        job: String,
+    },
+
     /// The operating system refused a file operation: make room, mend permissions, try again.
     #[error("failed to {operation} {}: {}", path.display(), explain(source))]
     Io {

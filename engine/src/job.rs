@@ -12,11 +12,10 @@ use tokio::{
 
 pub use self::handle::{JobHandle, Report, Stopper};
 use crate::{
-    CheckpointStore, Error, Extractor, Fetcher, Free, MemoryStore, Meter, Result, Sink, Source,
-    WholePage,
-    budget::PageBudget,
+    CheckpointStore, Error, Extractor, Fetcher, Free, HostLimits, MemoryStore, Meter, Result,
+    Shared, Sink, Source, WholePage,
     checkpoint::Checkpoint,
-    driver::{Command, Driver, Ending, HostLimits, Plugins, RetryPolicy, Settings, StopReason},
+    driver::{Channels, Command, Driver, Ending, Plugins, RetryPolicy, Settings, StopReason},
     error::panic_message,
     progress::{Phase, Progress},
     writer::{Writer, Written},
@@ -63,6 +62,7 @@ pub struct Job {
     sink: Arc<dyn Sink>,
     store: Arc<dyn CheckpointStore>,
     page_budget: u64,
+    shared: Option<Shared>,
     command: Command,
     settings: Settings,
 }
@@ -77,6 +77,7 @@ impl Job {
             sink,
             store: Arc::new(MemoryStore::new()),
             page_budget: DEFAULT_PAGE_BUDGET,
+            shared: None,
             command: Command::Run,
             settings: Settings {
                 concurrency: DEFAULT_CONCURRENCY,
@@ -126,13 +127,20 @@ impl Job {
         self
     }
 
+    /// Sets what the job shares with other jobs of the process; by default nothing.
+    pub fn with_shared(mut self, shared: &Shared) -> Self {
+        self.shared = Some(shared.clone());
+        self
+    }
+
     /// Sets which failures are tried again and when.
     pub fn with_retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = policy;
         self
     }
 
-    /// Sets the limits of each host.
+    /// Sets the limits of each host, in which the requests of all jobs that
+    /// [share](Self::with_shared) count.
     pub fn with_hosts(mut self, limits: HostLimits) -> Self {
         self.settings.hosts = limits;
         self
@@ -191,27 +199,29 @@ impl Job {
             return Ok(Report::new(None, written, self.source.total()));
         }
         let sink = self.sink.open(checkpoint.as_ref().map(|saved| &saved.sink)).await?;
-        let (done, counters) =
-            checkpoint.map(|saved| (saved.done, saved.counters)).unwrap_or_default();
+        let (done, counters, parts) = checkpoint
+            .map(|saved| (saved.done, saved.counters, saved.parts.len()))
+            .unwrap_or_default();
         progress.send_modify(|progress| {
             progress.resumed = done.count();
             progress.counters = counters.clone();
+            progress.parts = parts;
         });
 
         let (records, written) = mpsc::channel(RECORD_QUEUE);
         let (end, ended) = oneshot::channel();
+        let shared = self.shared.unwrap_or_else(|| Shared::alone(self.settings.concurrency));
         let driver = Driver::new(
             self.settings,
             Plugins {
                 fetcher: self.fetcher,
                 extractor: self.extractor,
-                budget: PageBudget::new(self.page_budget),
+                budget: shared.page_budget(self.page_budget),
             },
+            &shared,
             self.source.open(done.next()),
             done.clone(),
-            records,
-            command,
-            progress.clone(),
+            Channels { records, command, progress: progress.clone() },
         );
         let writer = Writer {
             sink,

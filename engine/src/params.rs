@@ -122,6 +122,22 @@ impl Params {
         self
     }
 
+    /// These parameters with the keys of an object merged onto them, as those of a line are.
+    #[cfg(feature = "jobs")]
+    pub(crate) fn merged(
+        &self,
+        keys: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, serde_json::Error> {
+        use serde::de::DeserializeSeed;
+
+        let (mut params, mut said) = (self.clone(), said::Said::default());
+        for (key, value) in keys {
+            let seed = ParamSeed { params: &mut params, said: &mut said, key };
+            seed.deserialize(value.clone())?;
+        }
+        Ok(params)
+    }
+
     /// How long one attempt may take: `timeout_ms`, or [`DEFAULT_TIMEOUT`].
     pub fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)

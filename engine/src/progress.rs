@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::checkpoint::Counters;
 
+/// How many hosts [`Progress::slowest_hosts`] has at most.
+pub const MAX_SLOWEST_HOSTS: usize = 5;
 /// Seconds per page and slot before there is a figure of the job's own.
 const FIRST_GUESS: f64 = 0.673;
 
@@ -21,6 +23,8 @@ pub struct Progress {
     pub counters: Counters,
     /// How many of those records an earlier life of the job has written.
     pub resumed: u64,
+    /// How many parts of the output are complete; they can be read.
+    pub parts: usize,
     /// Attempts under way.
     pub in_flight: usize,
     /// Tasks read from the source that wait for their turn, their host or their retry.
@@ -32,6 +36,27 @@ pub struct Progress {
     /// The time still needed, where it can be told: by the job's rate, or by that of its slowest host
     /// if that takes longer.
     pub eta: Option<Duration>,
+    /// The hosts that hold the job up, the slowest first: at most [`MAX_SLOWEST_HOSTS`] of those with a
+    /// task read. Of very many hosts some are looked at each time, so that one may show up late.
+    pub slowest_hosts: Vec<HostProgress>,
+}
+
+/// How far a job is at one host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HostProgress {
+    /// The host, with its port unless that is the default one.
+    pub host: String,
+    /// Tasks read from the source that have no record yet.
+    pub remaining: usize,
+    /// The job's attempts under way.
+    pub in_flight: usize,
+    /// The job's records a second of late; `None` before the first.
+    pub per_second: Option<f64>,
+    /// For how long the host has asked to be left alone.
+    pub paused_for: Option<Duration>,
+    /// The time that `remaining` still needs at this rate, the pause included.
+    pub eta: Option<Duration>,
 }
 
 /// What a job is doing.
@@ -39,6 +64,8 @@ pub struct Progress {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
+    /// Looking through the input.
+    Validating,
     /// Fetching pages.
     #[default]
     Fetching,
@@ -48,6 +75,12 @@ pub enum Phase {
     Finalizing,
 }
 
+/// The time that `remaining` tasks need, as long as nothing is known of them.
+pub(crate) fn first_guess(remaining: u64, concurrency: usize) -> Option<Duration> {
+    let seconds = remaining as f64 * FIRST_GUESS / concurrency.max(1) as f64;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// The time that `remaining` tasks need: at the job's rate, or as long as its slowest host.
 pub(crate) fn eta(
     remaining: u64,
@@ -55,11 +88,10 @@ pub(crate) fn eta(
     rate: Option<f64>,
     slowest: Option<Duration>,
 ) -> Option<Duration> {
-    let seconds = match rate {
-        Some(rate) => remaining as f64 / rate,
-        None => remaining as f64 * FIRST_GUESS / concurrency as f64,
+    let overall = match rate {
+        Some(rate) => Duration::try_from_secs_f64(remaining as f64 / rate).ok()?,
+        None => first_guess(remaining, concurrency)?,
     };
-    let overall = Duration::try_from_secs_f64(seconds).ok()?;
     Some(overall.max(slowest.unwrap_or_default()))
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{Code, FetchError, Fields, Task, budget::Hold, driver::Found};
+use crate::{Code, FetchError, Fields, Task, driver::Found, shared::Hold};
 
 /// The result of one task: the fields found, or why there are none.
 ///

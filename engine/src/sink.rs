@@ -32,6 +32,12 @@ pub trait SinkWriter: Send {
     /// Called about once a second, and once at the end of a suspended job.
     async fn checkpoint(&mut self) -> Result<SinkState>;
 
+    /// The parts that were complete, durable and at their final place at the last
+    /// [checkpoint](Self::checkpoint), in the output's order; of a writer that goes on from a
+    /// checkpoint, those of that one. They never change any more, and [`finish`](Self::finish) gives
+    /// them again, first. Empty for a sink that publishes at the end. Cheap: asked at every commit.
+    fn sealed(&self) -> Vec<Part>;
+
     /// Completes the output and makes it visible under its final name, durably.
     ///
     /// May be repeated after a crash: the writer is then opened once more from the last checkpoint.

@@ -7,11 +7,18 @@
 
 mod extractor;
 mod fetcher;
+#[cfg(feature = "jobs")]
+mod jobs;
 mod script;
 mod sink;
 mod source;
 mod store;
 
+#[cfg(feature = "jobs")]
+pub use self::jobs::{
+    idempotency_conformance, jobs_conformance, keys_conformance, outbox_conformance,
+    uploads_conformance,
+};
 pub use self::{
     extractor::extractor_conformance,
     fetcher::fetcher_conformance,

@@ -102,11 +102,16 @@ impl Writer {
         let now = Instant::now();
         self.counters.running += now - self.counted_at;
         self.counted_at = now;
+        let parts = self.sink.sealed();
         let checkpoint = Checkpoint::new(self.done.clone(), sink, self.counters.clone());
+        let checkpoint = checkpoint.with_parts(parts);
         self.store.save(&checkpoint, &self.errored).await?;
         self.errored.clear();
         self.errored_bytes = 0;
-        self.progress.send_modify(|progress| progress.counters = self.counters.clone());
+        self.progress.send_modify(|progress| {
+            progress.counters = self.counters.clone();
+            progress.parts = checkpoint.parts.len();
+        });
         Ok(checkpoint)
     }
 
@@ -119,6 +124,7 @@ impl Writer {
         let finished = Finished { reason, parts: self.sink.finish().await? };
         checkpoint.finished = Some(finished.clone());
         self.store.save(&checkpoint, &[]).await?;
+        self.progress.send_modify(|progress| progress.parts = finished.parts.len());
         Ok(Written { counters: self.counters, finished: Some(finished) })
     }
 }

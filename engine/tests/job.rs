@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
     Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError, Fields,
-    HostLimits, Job, MemoryStore, Page, Params, Part, Phase, Record, Report, Result, RetryPolicy,
-    Sink, SinkState, SinkWriter, Source, StopReason, Task,
+    HostLimits, Job, MAX_SLOWEST_HOSTS, MemoryStore, Page, Params, Part, Phase, Record, Report,
+    Result, RetryPolicy, Sink, SinkState, SinkWriter, Source, StopReason, Task,
     checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
@@ -250,6 +250,10 @@ impl SinkWriter for Stuck {
         Ok(SinkState(json!({})))
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
     async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
         Ok(Vec::new())
     }
@@ -326,6 +330,33 @@ async fn a_suspended_job_goes_on_and_a_finished_one_stays_finished() {
     let again = job().spawn().wait().await.unwrap();
     assert_eq!(again, report);
     assert_eq!(fetcher.log().len(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_can_be_read_while_the_job_runs() {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new().with_part_rows(100));
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let job = || {
+        let job = Job::new(source(1_000, 3), fetcher.clone(), Arc::new(sink.clone()));
+        job.with_store(store.clone()).with_concurrency(10)
+    };
+    let first = job().spawn();
+    tokio::time::sleep(ms(4_050)).await;
+    let parts = first.progress().parts;
+    assert!((2..5).contains(&parts), "{parts}");
+    let saved = store.load().await.unwrap().unwrap();
+    assert_eq!(saved.parts.len(), parts);
+    assert_eq!(saved.parts.iter().map(|part| part.rows).sum::<u64>(), 100 * parts as u64);
+    first.abort();
+    first.wait().await.unwrap();
+
+    let second = job().spawn();
+    let progress = second.watch();
+    tokio::time::sleep(ms(1)).await;
+    assert_eq!(second.progress().parts, parts);
+    let report = second.wait().await.unwrap();
+    assert_eq!((progress.borrow().parts, report.parts.len()), (10, 10));
+    assert_eq!(report.parts[..parts], saved.parts);
 }
 
 #[tokio::test(start_paused = true)]
@@ -586,6 +617,10 @@ impl SinkWriter for FragileWriter {
         self.inner.checkpoint().await
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        self.inner.sealed()
+    }
+
     async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
         self.step()?;
         self.inner.finish().await
@@ -664,6 +699,30 @@ async fn the_eta_knows_the_slowest_host() {
     let eta = progress.eta.unwrap().as_secs_f64();
     assert!((150.0..230.0).contains(&eta), "{eta} s for 190 pages of one second");
     assert!((5.0..12.0).contains(&progress.rate.unwrap()), "{:?}", progress.rate);
+    let hosts: Vec<_> = progress.slowest_hosts.iter().map(|host| &*host.host).collect();
+    assert_eq!(hosts, ["h0.test", "h1.test"]);
+    let slow = &progress.slowest_hosts[0];
+    assert_eq!((slow.in_flight, slow.paused_for), (1, None));
+    assert!((190..193).contains(&slow.remaining), "{slow:?}");
+    assert!((0.8..1.2).contains(&slow.per_second.unwrap()), "{slow:?}");
+    assert_eq!(slow.eta, progress.eta);
+    job.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_host_is_among_the_slowest() {
+    let fetcher = ScriptedFetcher::new(|task, attempt| match (task.index(), attempt) {
+        (0, 1) => Reply::SlowDown(ms(60_000)),
+        _ => Reply::Page(ms(100)),
+    });
+    let job = Job::new(source(2_000, 20), fetcher, Arc::new(MemorySink::new()));
+    let job = job.with_concurrency(4).spawn();
+    tokio::time::sleep(ms(5_100)).await;
+    let hosts = job.progress().slowest_hosts;
+    assert_eq!(hosts.len(), MAX_SLOWEST_HOSTS);
+    assert_eq!((&*hosts[0].host, hosts[0].remaining, hosts[0].in_flight), ("h0.test", 100, 0));
+    assert!((ms(54_000)..ms(56_000)).contains(&hosts[0].paused_for.unwrap()), "{:?}", hosts[0]);
+    assert!(hosts.windows(2).all(|pair| pair[0].eta >= pair[1].eta));
     job.abort();
 }
 

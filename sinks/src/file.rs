@@ -240,6 +240,10 @@ impl SinkWriter for FileWriter {
         self.run(Output::checkpoint).await
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        self.output.as_ref().map(Output::sealed_parts).unwrap_or_default()
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<Vec<Part>> {
         self.run(Output::finish).await
     }

@@ -209,6 +209,10 @@ impl SinkWriter for PipeWriter {
         Ok(SinkState(json))
     }
 
+    fn sealed(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<Vec<Part>> {
         let is_empty = self.state.bytes == 0;
         self.send(move |packer| packer.end(is_empty)).await?;

@@ -1,7 +1,7 @@
 //! A checkpoint store in one file of a directory.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -10,10 +10,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{Checkpoint, CheckpointStore, VERSION};
-use crate::{Error, Errored, Result};
+use crate::{Error, Errored, Result, lock::LockedDirectory};
 
 const CHECKPOINT: &str = "checkpoint.json";
-const LOCK: &str = "lock";
 
 /// Keeps the checkpoint in a directory of its own, through crashes and power cuts.
 ///
@@ -22,27 +21,18 @@ const LOCK: &str = "lock";
 /// directory synchronised. The errored tasks aren't kept: they stand in the output.
 #[derive(Debug)]
 pub struct FileStore {
-    directory: PathBuf,
-    _lock: File,
+    directory: LockedDirectory,
 }
 
 impl FileStore {
     /// Opens or makes the directory and locks it. [`Error::Locked`] if another process has it.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
-        let directory = directory.into();
-        fs::create_dir_all(&directory).map_err(Error::io("make", &directory))?;
-        let path = directory.join(LOCK);
-        let lock = File::create(&path).map_err(Error::io("make", &path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { directory, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
-            Err(TryLockError::Error(source)) => Err(Error::io("lock", path)(source)),
-        }
+        Ok(Self { directory: LockedDirectory::open(&directory.into())? })
     }
 
     /// The directory.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
 }
 
@@ -55,7 +45,7 @@ struct Versioned {
 #[async_trait]
 impl CheckpointStore for FileStore {
     async fn load(&self) -> Result<Option<Checkpoint>> {
-        let path = self.directory.join(CHECKPOINT);
+        let path = self.directory().join(CHECKPOINT);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -72,7 +62,7 @@ impl CheckpointStore for FileStore {
 
     async fn save(&self, checkpoint: &Checkpoint, _errored: &[Errored]) -> Result<()> {
         let json = serde_json::to_vec(checkpoint).map_err(|error| Error::part("store", error))?;
-        let directory = self.directory.clone();
+        let directory = self.directory().to_owned();
         let task =
             tokio::task::spawn_blocking(move || replace_file(&directory.join(CHECKPOINT), &json));
         task.await.map_err(|error| Error::part("store", error))?

@@ -8,8 +8,8 @@ use tokio::time::{Instant, timeout};
 use super::hosts::{HostKey, Pending};
 use crate::{
     Code, Extractor, FetchError, Fetcher, Fields, Task,
-    budget::{Hold, PageBudget},
     error::panic_message,
+    shared::{Hold, PageBudget, Request, Slot, Verdict},
 };
 
 /// What an attempt needs of the job.
@@ -20,12 +20,20 @@ pub(crate) struct Plugins {
     pub(crate) budget: PageBudget,
 }
 
+/// What an attempt takes up: its place at the host, and its slot. Dropped, both are free.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    pub(crate) request: Request,
+    pub(crate) _slot: Slot,
+}
+
 /// An attempt that has ended.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) pending: Pending,
     pub(crate) host: HostKey,
-    pub(crate) begun: Instant,
+    /// Unless it was given back before the end.
+    pub(crate) permit: Option<Permit>,
     /// When the host had answered; what came after says nothing about the host.
     pub(crate) answered: Instant,
     pub(crate) outcome: Result<Found, FetchError>,
@@ -42,33 +50,38 @@ pub(crate) struct Found {
 
 impl Plugins {
     /// Makes one attempt. Never panics.
-    pub(crate) async fn attempt(self, host: HostKey, mut pending: Pending) -> Attempt {
+    pub(crate) async fn attempt(
+        self,
+        host: HostKey,
+        mut pending: Pending,
+        permit: Permit,
+    ) -> Attempt {
         let begun = Instant::now();
         pending.first_begun.get_or_insert(begun);
         pending.attempts += 1;
         let task = Arc::clone(&pending.task);
-        let mut answered = None;
-        let work = AssertUnwindSafe(self.fetch_and_extract(&task, &mut answered));
+        let (mut answered, mut permit) = (None, Some(permit));
+        let work = AssertUnwindSafe(self.fetch_and_extract(&task, &mut answered, &mut permit));
         let outcome = work.catch_unwind().await.unwrap_or_else(|payload| {
             let message = format!("a plugin panicked: {}", panic_message(&*payload));
             Err(FetchError::new(Code::PluginPanic, message))
         });
         let answered = answered.unwrap_or_else(Instant::now);
-        Attempt { pending, host, begun, answered, outcome }
+        Attempt { pending, host, permit, answered, outcome }
     }
 
     async fn fetch_and_extract(
         &self,
         task: &Task,
         answered: &mut Option<Instant>,
+        permit: &mut Option<Permit>,
     ) -> Result<Found, FetchError> {
         let limit = task.params().timeout();
         let fetched = timeout(limit, self.fetcher.fetch(task)).await;
         *answered = Some(Instant::now());
         let late = |_| FetchError::new(Code::Timeout, format!("no page within {limit:?}"));
         let page = fetched.map_err(late)??;
-        // Waiting for room is our own affair and does not count against the task.
-        let hold = self.budget.take(page.text.len()).await;
+        let hold = self.room(page.text.len(), permit).await;
         let extracted = timeout(limit, self.extractor.extract(task, &page)).await;
         let slow = |_| FetchError::new(Code::ExtractFailed, format!("no fields within {limit:?}"));
         let fail = |error: FetchError| {
@@ -77,5 +90,16 @@ impl Plugins {
         };
         let fields = extracted.map_err(slow).flatten().map_err(fail)?;
         Ok(Found { fields, status: page.status, final_url: page.final_url.into(), hold })
+    }
+    /// Waits for room for a page, for as long as it takes: that is the job's own affair, which counts
+    /// neither against the task nor against the host or the other jobs.
+    async fn room(&self, bytes: usize, permit: &mut Option<Permit>) -> Hold {
+        if let Some(hold) = self.budget.try_take(bytes) {
+            return hold;
+        }
+        if let Some(permit) = permit.take() {
+            permit.request.end(Verdict::Answered, Instant::now());
+        }
+        self.budget.take(bytes).await
     }
 }

@@ -11,56 +11,17 @@ use slab::Slab;
 use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use super::{limit::AdaptiveLimit, rate::Rate};
-use crate::Task;
+use super::rate::Rate;
+use crate::{
+    HostLimits, HostProgress, Shared, Task,
+    progress::MAX_SLOWEST_HOSTS,
+    shared::{Bell, Denied, Manner, Request, SharedHost},
+};
 
-/// How many hosts without a task are remembered, for the sake of their limits.
+/// How many hosts without a task a job holds on to, for the sake of their rates.
 const MAX_IDLE_HOSTS: usize = 4_096;
-/// How many hosts that asked for a pause are remembered without having a task.
-const MAX_PAUSED_HOSTS: usize = 65_536;
-/// A host that refuses without saying for how long is left alone this long, then twice as long…
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// …and at most this long.
-const MAX_PAUSE: Duration = Duration::from_mins(1);
-/// A rate may catch up on this much time, since a timer is never exact.
-const PACE_SLACK: Duration = Duration::from_millis(10);
-
-/// The limits that every host of a job has. A host is told by name and port.
-///
-/// By default a host may take the whole concurrency while no other one waits, an equal share when
-/// others do, and less by itself when it refuses (429, 503), fails or slows down.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct HostLimits {
-    /// The largest number of requests under way; the job's concurrency by default.
-    pub concurrency: Option<usize>,
-    /// The largest number of requests a second; unlimited by default.
-    pub per_second: Option<f64>,
-}
-
-impl HostLimits {
-    /// Sets the largest number of requests under way at one host; at least 1.
-    pub fn with_concurrency(mut self, requests: usize) -> Self {
-        self.concurrency = Some(requests.max(1));
-        self
-    }
-
-    /// Sets the largest number of requests a second at one host.
-    ///
-    /// # Panics
-    /// If the rate isn't positive.
-    pub fn with_per_second(mut self, requests: f64) -> Self {
-        assert!(requests > 0.0, "a rate of {requests} requests a second");
-        self.per_second = Some(requests);
-        self
-    }
-
-    /// The time between two requests.
-    fn interval(self) -> Option<Duration> {
-        let seconds = 1.0 / self.per_second?;
-        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_hours(24)))
-    }
-}
+/// How many hosts are looked at each time that the slowest are asked for.
+const MAX_LOOKED_AT: usize = 4_096;
 
 /// A task that waits for its next attempt.
 #[derive(Debug)]
@@ -83,56 +44,45 @@ impl Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostKey(usize);
 
-/// What an attempt says about its host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It answered, with whatever.
-    Answered,
-    /// It asked to be left alone, for this long if it said so.
-    Refused(Option<Duration>),
-    /// It didn't answer.
-    Failed,
-    /// Nothing.
-    Unknown,
-}
-
 /// The waiting tasks by host, and when each host may be asked next.
 ///
-/// The host with the fewest requests under way is next, among equals the one that waits longest:
-/// so slots are shared evenly among the hosts that have work, and a host that keeps its slots for
-/// long gets no further ones while another host waits.
+/// The host with the fewest of the job's requests under way is next, among equals the one that
+/// waits longest: so slots are shared evenly among the hosts that have work, and a host that keeps
+/// its slots for long gets no further ones while another host waits. Whether it may be asked, the
+/// [shared knowledge](SharedHost) says, and tells when it may be if not.
 #[derive(Debug)]
 pub(crate) struct Hosts {
-    limits: HostLimits,
-    concurrency: usize,
+    shared: Shared,
+    bell: Arc<Bell>,
+    manner: Manner,
     names: HashMap<Arc<str>, HostKey>,
     hosts: Slab<Host>,
-    /// The hosts that can be asked now, by requests under way and turn.
+    /// The hosts that can be asked now as far as is known, by requests under way and turn.
     ready: BTreeMap<Place, HostKey>,
     turn: u64,
     timers: DelayQueue<Wake>,
     waiting: usize,
+    /// Hosts at which it may be the job's turn since they were last looked at.
+    offered: Vec<HostKey>,
     /// How many hosts have no task.
     idle: usize,
-    /// More idle hosts than this are swept out.
-    idle_limit: usize,
+    /// The slowest hosts found so far, and where to go on looking.
+    slowest: Vec<usize>,
+    looked_at: usize,
 }
 
 type Place = (usize, u64);
 
 #[derive(Debug)]
 struct Host {
-    name: Arc<str>,
+    shared: Arc<SharedHost>,
     queue: VecDeque<Pending>,
     /// Tasks of it that wait for their retry.
     delayed: usize,
     in_flight: usize,
-    limit: AdaptiveLimit,
-    /// No request before this moment.
-    not_before: Instant,
+    /// What it answered when it was last asked whether it can be: it is among those who wait for it.
+    denied: Option<Denied>,
     timer: Option<delay_queue::Key>,
-    /// Refusals since the last answer.
-    refusals: u32,
     place: Option<Place>,
     answers: Rate,
 }
@@ -149,23 +99,66 @@ impl Host {
     }
 
     fn may_be_asked(&self, now: Instant) -> bool {
-        !self.queue.is_empty() && self.in_flight < self.limit.get() && self.not_before <= now
+        let is_denied = match self.denied {
+            None => false,
+            Some(Denied::Until(moment)) => moment > now,
+            Some(Denied::Wait) => true,
+        };
+        !self.queue.is_empty() && !is_denied
+    }
+
+    /// How long it will need for what remains, as far as that can be told.
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        if self.remaining() == 0 {
+            return None;
+        }
+        let pause = match self.denied {
+            Some(Denied::Until(moment)) => Some(moment.saturating_duration_since(now)),
+            _ => None,
+        };
+        let rate = self.answers.per_second(now);
+        let seconds = rate.map(|rate| self.remaining() as f64 / rate);
+        let work = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        match (work, pause) {
+            (None, pause) => pause,
+            (work, None) => work,
+            (Some(work), Some(pause)) => work.checked_add(pause),
+        }
+    }
+
+    fn progress(&self, now: Instant) -> HostProgress {
+        HostProgress {
+            host: self.shared.name().to_string(),
+            remaining: self.remaining(),
+            in_flight: self.in_flight,
+            per_second: self.answers.per_second(now),
+            paused_for: self.shared.pause(now),
+            eta: self.time_left(now),
+        }
     }
 }
 
 impl Hosts {
-    pub(crate) fn new(limits: HostLimits, concurrency: usize) -> Self {
+    pub(crate) fn new(
+        shared: Shared,
+        bell: Arc<Bell>,
+        limits: HostLimits,
+        concurrency: usize,
+    ) -> Self {
         Self {
-            limits,
-            concurrency: limits.concurrency.map_or(concurrency, |most| most.min(concurrency)),
+            manner: shared.manner(limits, concurrency),
+            shared,
+            bell,
             names: HashMap::new(),
             hosts: Slab::new(),
             ready: BTreeMap::new(),
             turn: 0,
             timers: DelayQueue::new(),
             waiting: 0,
+            offered: Vec::new(),
             idle: 0,
-            idle_limit: MAX_IDLE_HOSTS,
+            slowest: Vec::new(),
+            looked_at: 0,
         }
     }
 
@@ -196,45 +189,54 @@ impl Hosts {
         self.hosts[key.0].queue.front().map(|pending| &*pending.task)
     }
 
-    /// Takes the task that is to be tried next, if one can be tried now.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<(HostKey, Pending)> {
+    /// Takes the task that [`peek`](Self::peek) shows. `None` if its host can't be asked after all:
+    /// then there is another one to peek at, or none.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(HostKey, Pending, Request)> {
         let (_, key) = self.ready.pop_first()?;
         let host = &mut self.hosts[key.0];
         host.place = None;
-        let pending = host.queue.pop_front().expect("only hosts with a task are ready");
-        host.in_flight += 1;
-        self.waiting -= 1;
-        if let Some(interval) = self.limits.interval() {
-            host.not_before = host.not_before.max(now - PACE_SLACK.min(interval)) + interval;
+        let begun = host.shared.begin(&self.bell, key.0, self.manner, now);
+        host.denied = begun.as_ref().err().copied();
+        let next = begun.ok().zip(host.queue.pop_front_if(|_| host.denied.is_none()));
+        if next.is_some() {
+            host.in_flight += 1;
+            self.waiting -= 1;
         }
         self.place(key, now);
-        Some((key, pending))
+        next.map(|(request, pending)| (key, pending, request))
     }
 
     /// Notes the end of an attempt that [`next`](Self::next) gave out.
-    pub(crate) fn release(&mut self, key: HostKey, verdict: Verdict, begun: Instant, now: Instant) {
+    pub(crate) fn release(&mut self, key: HostKey, now: Instant) {
         let host = &mut self.hosts[key.0];
         host.in_flight -= 1;
-        match verdict {
-            Verdict::Answered => {
-                host.refusals = 0;
-                host.limit.answered(begun, now);
-            }
-            Verdict::Refused(wait) => {
-                host.limit.refused(begun, now);
-                host.refusals = host.refusals.saturating_add(1);
-                let doubled = FIRST_PAUSE.saturating_mul(1 << (host.refusals - 1).min(20));
-                let wait = wait.unwrap_or(doubled.min(MAX_PAUSE));
-                host.not_before = host.not_before.max(now + wait);
-            }
-            Verdict::Failed => host.limit.refused(begun, now),
-            Verdict::Unknown => {}
-        }
         if host.remaining() == 0 {
             self.idle += 1;
         }
         self.place(key, now);
-        self.forget_idle(now);
+        self.forget_idle();
+    }
+
+    /// Looks at the hosts for which the bell was rung.
+    pub(crate) fn answer_bell(&mut self, now: Instant) {
+        for key in self.bell.take_hosts() {
+            if let Some(host) = self.hosts.get_mut(key).filter(|host| host.denied.is_some()) {
+                host.denied = Some(Denied::Until(now));
+                self.offer(HostKey(key), now);
+            }
+        }
+    }
+
+    /// Lets other jobs have their turn at the hosts that this one could ask and doesn't.
+    pub(crate) fn step_aside(&mut self) {
+        for key in std::mem::take(&mut self.offered) {
+            let host = self.hosts.get_mut(key.0);
+            let idle = host.filter(|host| host.place.is_some() && host.denied.is_some());
+            if let Some(host) = idle {
+                host.shared.step_aside(&self.bell);
+                host.denied = None;
+            }
+        }
     }
 
     /// Counts a record of this host, for its rate.
@@ -254,16 +256,23 @@ impl Hosts {
         }
     }
 
-    /// How long the slowest host will need at its rate, its pause included.
-    pub(crate) fn slowest(&self, now: Instant) -> Option<Duration> {
-        let hosts = self.hosts.iter().map(|(_, host)| host);
-        let time = |host: &Host| {
-            let pause = host.not_before.saturating_duration_since(now);
-            let rate = host.answers.per_second(now)?;
-            let seconds = host.remaining() as f64 / rate;
-            Some(pause + Duration::try_from_secs_f64(seconds).ok()?)
-        };
-        hosts.filter(|host| host.remaining() > 0).filter_map(time).max()
+    /// The hosts that will take longest, the slowest first. Looks at a bounded number of hosts, and
+    /// at other ones every time.
+    pub(crate) fn slowest(&mut self, now: Instant) -> Vec<HostProgress> {
+        let places = self.hosts.capacity().max(1);
+        let looked_at = self.looked_at..self.looked_at + MAX_LOOKED_AT.min(places);
+        self.looked_at = looked_at.end % places;
+        let others = looked_at.map(|place| place % places);
+        let mut keys = std::mem::take(&mut self.slowest);
+        keys.extend(others);
+        keys.sort_unstable();
+        keys.dedup();
+        let time = |key: usize| Some((self.hosts.get(key)?.time_left(now)?, key));
+        let mut slowest: Vec<_> = keys.into_iter().filter_map(time).collect();
+        slowest.sort_unstable_by(|a, b| b.cmp(a));
+        slowest.truncate(MAX_SLOWEST_HOSTS);
+        self.slowest = slowest.into_iter().map(|(_, key)| key).collect();
+        self.slowest.iter().map(|&key| self.hosts[key].progress(now)).collect()
     }
 
     /// How many hosts have a task.
@@ -278,16 +287,15 @@ impl Hosts {
             }
             return key;
         }
-        let name: Arc<str> = name.into();
+        let shared = self.shared.host(name, self.manner);
+        let name = Arc::clone(shared.name());
         let key = HostKey(self.hosts.insert(Host {
-            name: Arc::clone(&name),
+            shared,
             queue: VecDeque::new(),
             delayed: 0,
             in_flight: 0,
-            limit: AdaptiveLimit::new(self.concurrency),
-            not_before: now,
+            denied: None,
             timer: None,
-            refusals: 0,
             place: None,
             answers: Rate::new(now),
         }));
@@ -313,56 +321,104 @@ impl Hosts {
             host.place = Some(place);
             self.ready.insert(place, key);
         }
-        if !host.queue.is_empty() && host.not_before > now {
-            self.set_timer(key);
+        match host.denied {
+            Some(Denied::Until(moment)) if moment > now => self.set_timer(key, moment),
+            _ => {}
         }
     }
 
-    fn set_timer(&mut self, key: HostKey) {
+    /// Puts a host where it belongs, at which it may be the job's turn.
+    fn offer(&mut self, key: HostKey, now: Instant) {
+        self.offered.push(key);
+        self.place(key, now);
+    }
+
+    fn set_timer(&mut self, key: HostKey, moment: Instant) {
         let host = &mut self.hosts[key.0];
         match &host.timer {
-            Some(timer) if self.timers.deadline(timer) >= host.not_before => {}
-            Some(timer) => self.timers.reset_at(timer, host.not_before),
-            None => host.timer = Some(self.timers.insert_at(Wake::Host(key), host.not_before)),
+            Some(timer) if self.timers.deadline(timer) >= moment => {}
+            Some(timer) => self.timers.reset_at(timer, moment),
+            None => host.timer = Some(self.timers.insert_at(Wake::Host(key), moment)),
         }
     }
 
     fn wake(&mut self, wake: Wake, now: Instant) {
-        let key = match wake {
+        match wake {
             Wake::Host(key) => {
                 self.hosts[key.0].timer = None;
-                key
+                self.offer(key, now);
             }
             Wake::Task(key, pending) => {
                 let host = &mut self.hosts[key.0];
                 host.delayed -= 1;
                 host.queue.push_front(pending);
-                key
+                self.place(key, now);
             }
-        };
-        self.place(key, now);
+        }
     }
 
-    /// Keeps the memory bounded over millions of hosts. Those that asked for a pause are forgotten
-    /// last, since a request before its time is worse than a limit learned anew.
-    fn forget_idle(&mut self, now: Instant) {
-        if self.idle <= self.idle_limit {
+    /// Keeps the memory bounded over millions of hosts. What is known of them is kept elsewhere.
+    fn forget_idle(&mut self) {
+        if self.idle <= MAX_IDLE_HOSTS {
             return;
         }
-        let forget_paused = self.idle > MAX_PAUSED_HOSTS;
         let (names, timers) = (&mut self.names, &mut self.timers);
+        let mut forgotten = Vec::with_capacity(self.idle);
         self.hosts.retain(|_, host| {
-            let keep = host.remaining() > 0 || (host.not_before > now && !forget_paused);
+            let keep = host.remaining() > 0;
             if !keep {
-                names.remove(&host.name);
+                names.remove(host.shared.name());
                 if let Some(timer) = host.timer.take() {
                     timers.remove(&timer);
                 }
+                forgotten.push(Arc::clone(&host.shared));
             }
             keep
         });
-        self.idle = self.hosts.iter().filter(|(_, host)| host.remaining() == 0).count();
-        // Twice what is left, so that each sweep is paid for by as many new hosts.
-        self.idle_limit = (self.idle * 2).clamp(MAX_IDLE_HOSTS, MAX_PAUSED_HOSTS);
+        self.shared.release_hosts(forgotten);
+        self.idle = 0;
+    }
+}
+
+/// A job leaves every queue, however it ends.
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let hosts = std::mem::take(&mut self.hosts);
+        let (shared, waited): (Vec<_>, Vec<_>) =
+            hosts.into_iter().map(|(_, host)| (host.shared, host.denied.is_some())).unzip();
+        for (host, _) in shared.iter().zip(waited).filter(|(_, waited)| *waited) {
+            host.step_aside(&self.bell);
+        }
+        self.shared.release_hosts(shared);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Params;
+
+    #[test]
+    fn a_slow_host_is_found_among_very_many() {
+        let (shared, now) = (Shared::alone(8), Instant::now());
+        let mut hosts = Hosts::new(shared, Arc::default(), HostLimits::default(), 8);
+        for host in 0..20_000 {
+            let url = format!("http://h{host}.test/");
+            hosts.add(Task::new(host, &url, Params::new()), now);
+        }
+        let second = Duration::from_secs(1);
+        for (host, records) in [(10_000, 9), (19_999, 1), (15_000, 3), (1, 20), (2, 21), (3, 22)] {
+            let key = hosts.names[&*format!("h{host}.test")];
+            hosts.count_record(key, now);
+            (1..records).for_each(|_| hosts.count_record(key, now + second));
+        }
+        let places = hosts.hosts.capacity();
+        for _ in 0..places.div_ceil(MAX_LOOKED_AT) {
+            hosts.slowest(now + second);
+        }
+        let found = hosts.slowest(now + second);
+        let names: Vec<_> = found.iter().map(|host| &*host.host).collect();
+        assert_eq!(names, ["h19999.test", "h15000.test", "h10000.test", "h1.test", "h2.test"]);
+        assert!(found[0].eta > found[1].eta);
     }
 }

@@ -138,12 +138,19 @@ struct Memory {
 #[derive(Clone, Debug, Default)]
 pub struct MemorySink {
     memory: Arc<Mutex<Memory>>,
+    part_rows: Option<usize>,
 }
 
 impl MemorySink {
     /// An empty sink.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Completes a part after so many records, at least 1; by default there is one part, at the end.
+    pub fn with_part_rows(mut self, rows: usize) -> Self {
+        self.part_rows = Some(rows.max(1));
+        self
     }
 
     /// The published lines; `None` before [`finish`](SinkWriter::finish).
@@ -173,18 +180,30 @@ impl Sink for MemorySink {
         }
         memory.lines.truncate(committed as usize);
         memory.published = None;
-        Ok(Box::new(MemoryWriter { memory: Arc::clone(&self.memory) }))
+        let committed = committed as usize;
+        Ok(Box::new(MemoryWriter { sink: self.clone(), committed }))
     }
 }
 
 struct MemoryWriter {
-    memory: Arc<Mutex<Memory>>,
+    sink: MemorySink,
+    /// Lines at the last checkpoint.
+    committed: usize,
+}
+
+/// Lines as parts of so many rows each.
+fn parts(lines: &[String], rows: usize) -> Vec<Part> {
+    let part = |(number, lines): (usize, &[String])| {
+        let bytes = lines.iter().map(|line| line.len() as u64 + 1).sum();
+        Part::new(format!("memory-{number}"), lines.len() as u64, bytes)
+    };
+    lines.chunks(rows).enumerate().map(part).collect()
 }
 
 #[async_trait]
 impl SinkWriter for MemoryWriter {
     async fn write(&mut self, records: Vec<Record>) -> Result<()> {
-        let mut memory = self.memory.lock().expect("no holder panics");
+        let mut memory = self.sink.memory.lock().expect("no holder panics");
         for record in &records {
             let line = serde_json::to_string(record).map_err(|error| Error::part("sink", error))?;
             memory.lines.push(line);
@@ -193,15 +212,20 @@ impl SinkWriter for MemoryWriter {
     }
 
     async fn checkpoint(&mut self) -> Result<SinkState> {
-        let lines = self.memory.lock().expect("no holder panics").lines.len();
-        Ok(SinkState(json!({ "lines": lines })))
+        self.committed = self.sink.memory.lock().expect("no holder panics").lines.len();
+        Ok(SinkState(json!({ "lines": self.committed })))
+    }
+
+    fn sealed(&self) -> Vec<Part> {
+        let Some(rows) = self.sink.part_rows else { return Vec::new() };
+        let memory = self.sink.memory.lock().expect("no holder panics");
+        parts(&memory.lines[..self.committed - self.committed % rows], rows)
     }
 
     async fn finish(self: Box<Self>) -> Result<Vec<Part>> {
-        let mut memory = self.memory.lock().expect("no holder panics");
+        let mut memory = self.sink.memory.lock().expect("no holder panics");
         memory.published = Some(memory.lines.len());
-        let bytes = memory.lines.iter().map(|line| line.len() as u64 + 1).sum();
-        Ok(vec![Part::new("memory", memory.lines.len() as u64, bytes)])
+        Ok(parts(&memory.lines, self.sink.part_rows.unwrap_or(usize::MAX)))
     }
 }
 
@@ -229,6 +253,7 @@ mod tests {
     #[tokio::test]
     async fn the_sink_conforms() {
         sink_conformance(MemorySink::new).await;
+        sink_conformance(|| MemorySink::new().with_part_rows(64)).await;
     }
 
     #[tokio::test]

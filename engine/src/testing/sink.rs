@@ -41,6 +41,7 @@ pub async fn sink_conformance<S: SinkUnderTest>(make: impl Fn() -> S + Send) {
     }
     resumes_many_times(&make()).await;
     finishes_twice(&make()).await;
+    seals_for_good(&make()).await;
     refuses_a_foreign_state(&make()).await;
 }
 
@@ -99,6 +100,32 @@ async fn finishes_twice(place: &impl SinkUnderTest) {
     writer.write((80..130).map(record).collect()).await.unwrap();
     let parts = writer.finish().await.unwrap();
     expect(place, &parts, 130);
+}
+
+/// A part that is sealed at a checkpoint stays as it is, through a crash and to the end.
+async fn seals_for_good(place: &impl SinkUnderTest) {
+    let mut writer = place.sink().open(None).await.unwrap();
+    assert_eq!(writer.sealed(), [], "before the first checkpoint");
+    let mut sealed = Vec::new();
+    let mut state = None;
+    for first in (0..1_000).step_by(100) {
+        writer.write((first..first + 100).map(record).collect()).await.unwrap();
+        assert_eq!(writer.sealed(), sealed, "as of the last checkpoint");
+        state = Some(reread(&writer.checkpoint().await.unwrap()));
+        assert!(writer.sealed().starts_with(&sealed), "a sealed part never changes");
+        sealed = writer.sealed();
+        assert!(sealed.iter().map(|part| part.rows).sum::<u64>() <= first + 100);
+    }
+    writer.write((9_000..9_400).map(record).collect()).await.unwrap();
+    // A checkpoint that is never saved: what it sealed is taken back.
+    writer.checkpoint().await.unwrap();
+    drop(writer);
+    let mut writer = place.sink().open(state.as_ref()).await.unwrap();
+    assert_eq!(writer.sealed(), sealed, "the parts of the checkpoint");
+    writer.write((1_000..1_100).map(record).collect()).await.unwrap();
+    let parts = writer.finish().await.unwrap();
+    assert!(parts.starts_with(&sealed), "the end has every sealed part as it was");
+    expect(place, &parts, 1_100);
 }
 
 async fn refuses_a_foreign_state(place: &impl SinkUnderTest) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A host begins with an eighth of the job's concurrency, and no more than this.
+/// A host begins with an eighth of the concurrency of the job that comes first, and no more than this.
 const MAX_START: usize = 32;
 /// The fewest answers that a judgement of the latency rests on.
 const MIN_WINDOW: usize = 16;
@@ -20,7 +20,7 @@ const SLOWDOWN_SLACK: Duration = Duration::from_millis(100);
 /// each full round of good answers. Answers that take ever longer count as a mild refusal (three
 /// quarters), judged by the mean of a round against the lowest such mean of late.
 #[derive(Debug)]
-pub(crate) struct AdaptiveLimit {
+pub(super) struct AdaptiveLimit {
     limit: usize,
     max: usize,
     /// Slow start ends here.
@@ -41,41 +41,41 @@ struct Round {
 }
 
 impl AdaptiveLimit {
-    /// A limit that grows up to `max`.
-    pub(crate) fn new(max: usize) -> Self {
-        let limit = (max / 8).clamp(1, MAX_START);
+    /// A limit that begins at about `start` and grows up to `max`.
+    pub(super) fn new(max: usize, start: usize) -> Self {
+        let limit = start.clamp(1, MAX_START).min(max);
         let round = Round::default();
         Self { limit, max, threshold: max, good: 0, cut_at: None, round, baseline: None }
     }
 
-    pub(crate) fn get(&self) -> usize {
+    pub(super) fn get(&self) -> usize {
         self.limit
     }
 
-    /// The host answered a request that was begun at `begun`.
-    pub(crate) fn answered(&mut self, begun: Instant, now: Instant) {
+    /// The host answered a request that was begun at `begun`, of a job that has at most `cap` under way.
+    pub(super) fn answered(&mut self, begun: Instant, now: Instant, cap: usize) {
         self.good += 1;
         if self.limit < self.threshold || self.good >= self.limit {
             self.good = 0;
             self.limit = (self.limit + 1).min(self.max);
         }
-        self.judge(begun, now);
+        self.judge(begun, now, self.limit.min(cap));
     }
 
     /// The host refused a request, or failed to answer it in time.
-    pub(crate) fn refused(&mut self, begun: Instant, now: Instant) {
+    pub(super) fn refused(&mut self, begun: Instant, now: Instant, cap: usize) {
         if self.is_news(begun) {
-            self.cut(self.limit / 2, now);
+            self.cut(self.limit.min(cap) / 2, now);
         }
     }
 
-    fn judge(&mut self, begun: Instant, now: Instant) {
+    fn judge(&mut self, begun: Instant, now: Instant, limit: usize) {
         if !self.is_news(begun) {
             return;
         }
         self.round.answers += 1;
         self.round.time += now.saturating_duration_since(begun);
-        if (self.round.answers as usize) < self.limit.max(MIN_WINDOW) {
+        if (self.round.answers as usize) < limit.max(MIN_WINDOW) {
             return;
         }
         let mean = self.round.time / self.round.answers;
@@ -84,7 +84,7 @@ impl AdaptiveLimit {
         let baseline = self.baseline.map_or(mean, |lowest| mean.min(lowest + lowest / 16));
         self.baseline = Some(baseline);
         if mean > baseline * SLOWDOWN_FACTOR + SLOWDOWN_SLACK {
-            self.cut(self.limit * 3 / 4, now);
+            self.cut(limit * 3 / 4, now);
         }
     }
 
@@ -107,6 +107,7 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const MAX: usize = usize::MAX;
 
     /// Answers in rounds of the present limit, each taking `latency`.
     fn rounds(limit: &mut AdaptiveLimit, now: &mut Instant, count: usize, latency: Duration) {
@@ -114,7 +115,7 @@ mod tests {
             let begun = *now;
             *now += latency;
             for _ in 0..limit.get() {
-                limit.answered(begun, *now);
+                limit.answered(begun, *now, MAX);
             }
         }
     }
@@ -122,23 +123,23 @@ mod tests {
     #[test]
     fn it_reaches_the_whole_concurrency_within_a_few_rounds() {
         let mut now = Instant::now();
-        let mut limit = AdaptiveLimit::new(256);
+        let mut limit = AdaptiveLimit::new(256, 256 / 8);
         assert_eq!(limit.get(), 32);
         rounds(&mut limit, &mut now, 3, 100 * MS);
         assert_eq!(limit.get(), 256);
-        assert_eq!(AdaptiveLimit::new(1).get(), 1);
+        assert_eq!(AdaptiveLimit::new(1, 0).get(), 1);
     }
 
     #[test]
     fn a_crowd_of_refusals_halves_it_once_and_it_recovers() {
         let mut now = Instant::now();
-        let mut limit = AdaptiveLimit::new(64);
+        let mut limit = AdaptiveLimit::new(64, 64 / 8);
         rounds(&mut limit, &mut now, 10, 10 * MS);
         assert_eq!(limit.get(), 64);
         let begun = now;
         now += 10 * MS;
         for _ in 0..64 {
-            limit.refused(begun, now);
+            limit.refused(begun, now, MAX);
         }
         assert_eq!(limit.get(), 32);
         rounds(&mut limit, &mut now, 5, 10 * MS);
@@ -147,7 +148,7 @@ mod tests {
         assert_eq!(limit.get(), 64);
         for _ in 0..10 {
             now += MS;
-            limit.refused(now, now);
+            limit.refused(now, now, MAX);
         }
         assert_eq!(limit.get(), 1);
     }
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn it_yields_to_a_host_that_slows_down() {
         let mut now = Instant::now();
-        let mut limit = AdaptiveLimit::new(64);
+        let mut limit = AdaptiveLimit::new(64, 64 / 8);
         rounds(&mut limit, &mut now, 10, 50 * MS);
         rounds(&mut limit, &mut now, 4, 500 * MS);
         assert!(limit.get() < 40, "{}", limit.get());

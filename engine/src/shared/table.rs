@@ -1,0 +1,121 @@
+//! The hosts that are known.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::time::Instant;
+
+use super::{Manner, SharedHost, limit::AdaptiveLimit};
+
+/// How many hosts there are before those are looked for whose pause is over.
+const MIN_SWEPT: usize = 4_096;
+/// How many hosts are remembered that no job holds on to, for the sake of the pause they asked for.
+const MAX_PAUSED_HOSTS: usize = 65_536;
+
+/// The hosts that some job holds on to, and those that have asked for a pause, by name.
+#[derive(Debug)]
+pub(super) struct HostTable {
+    /// The most requests under way at one host.
+    max: usize,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    hosts: HashMap<Arc<str>, Arc<SharedHost>>,
+    /// More hosts than this are swept.
+    limit: usize,
+}
+
+impl HostTable {
+    pub(super) fn new(max: usize) -> Self {
+        let known = Known { hosts: HashMap::new(), limit: MIN_SWEPT };
+        Self { max, known: Mutex::new(known) }
+    }
+
+    pub(super) fn get(&self, name: &str, manner: Manner) -> Arc<SharedHost> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = known.hosts.get(name) {
+            return Arc::clone(host);
+        }
+        if known.hosts.len() >= known.limit {
+            known.sweep();
+        }
+        let name: Arc<str> = name.into();
+        let limit = AdaptiveLimit::new(self.max, manner.start);
+        let host = Arc::new(SharedHost::new(Arc::clone(&name), limit));
+        known.hosts.insert(name, Arc::clone(&host));
+        host
+    }
+
+    /// Lets go of hosts. Those that nobody else holds on to are forgotten, to keep the memory bounded
+    /// over millions of them; not those in a pause, since a request before its time is worse than a
+    /// limit learned anew.
+    pub(super) fn release(&self, hosts: Vec<Arc<SharedHost>>) {
+        let now = Instant::now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for host in hosts {
+            known.forget(&host, now);
+        }
+    }
+}
+
+impl Known {
+    fn forget(&mut self, host: &Arc<SharedHost>, now: Instant) {
+        let is_idle = Arc::strong_count(host) == 2;
+        if is_idle && host.pause(now).is_none() {
+            self.hosts.remove(host.name());
+        }
+    }
+
+    /// Forgets those whose pause is over; all of them that nobody holds on to, if there are too many.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        let is_idle = |host: &Arc<SharedHost>| Arc::strong_count(host) == 1;
+        let idle = self.hosts.values().filter(|host| is_idle(host)).count();
+        let forget_paused = idle > MAX_PAUSED_HOSTS;
+        self.hosts
+            .retain(|_, host| !is_idle(host) || (!forget_paused && host.pause(now).is_some()));
+        // Twice what is left, so that each sweep is paid for by as many new hosts.
+        self.limit = (self.hosts.len() * 2).max(MIN_SWEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        HostLimits, Shared,
+        shared::{Bell, Verdict},
+    };
+
+    #[test]
+    fn idle_hosts_are_forgotten_and_paused_ones_last() {
+        let shared = Shared::default();
+        let manner = shared.manner(HostLimits::default(), 32);
+        let (bell, now) = (Arc::new(Bell::default()), Instant::now());
+        let paused = shared.host("paused.test", manner);
+        let minute = std::time::Duration::from_mins(1);
+        let request = paused.begin(&bell, 0, manner, now).unwrap();
+        request.end(Verdict::Refused(Some(minute)), now);
+
+        let used = shared.host("used.test", manner);
+        let idle = shared.host("idle.test", manner);
+        shared.release_hosts(vec![paused, Arc::clone(&used), idle]);
+        let count = |shared: &Shared| shared.0.hosts.known.lock().unwrap().hosts.len();
+        assert_eq!(count(&shared), 2);
+        assert!(shared.host("paused.test", manner).pause(now).is_some());
+        assert!(Arc::ptr_eq(&shared.host("used.test", manner), &used));
+
+        for index in 0..200_000 {
+            let host = shared.host(&format!("h{index}.test"), manner);
+            let request = host.begin(&bell, 0, manner, now).unwrap();
+            request.end(Verdict::Refused(Some(minute)), now);
+            shared.release_hosts(vec![host]);
+            assert!(count(&shared) <= 2 * MAX_PAUSED_HOSTS + 2);
+        }
+        assert!(Arc::ptr_eq(&shared.host("used.test", manner), &used));
+    }
+}
