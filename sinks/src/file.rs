@@ -241,7 +241,7 @@ impl SinkWriter for FileWriter {
     }
 
     fn sealed(&self) -> Vec<Part> {
-        Vec::new()
+        self.output.as_ref().map(Output::sealed_parts).unwrap_or_default()
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Vec<Part>> {

@@ -46,6 +46,9 @@ mod digest;
 mod encode;
 mod file;
 mod format;
+#[cfg(feature = "parquet")]
+mod hashed;
+mod merge;
 mod output;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -57,5 +60,6 @@ mod work;
 pub use crate::{
     file::{DEFAULT_MAX_PART_BYTES, FileSink},
     format::{Compression, OutputFormat, OutputKind},
+    merge::{MAX_ROW_BYTES, merge},
     pipe::PipeSink,
 };

@@ -219,8 +219,10 @@ impl OpenPart {
     fn create(plan: &Plan, number: u64) -> Result<Self> {
         let part = match &plan.encoding {
             Encoding::Rows(encoder) => {
+                let mut header = Vec::new();
+                encoder.header(&mut header);
                 let path = plan.work.open(number);
-                Self::Rows(Box::new(RowPart::create(path, plan.packing(), encoder)?))
+                Self::Rows(Box::new(RowPart::create(path, plan.packing(), header)?))
             }
             #[cfg(feature = "parquet")]
             Encoding::Parquet(layout) => {

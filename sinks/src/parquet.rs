@@ -9,13 +9,18 @@ mod arrow;
 mod groups;
 mod spool;
 
-use std::sync::Arc;
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use arrow_schema::ArrowError;
 use harvestman_engine::{Error, Record, Result, Schema};
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
+    errors::ParquetError,
     file::{
         metadata::KeyValue,
         properties::{EnabledStatistics, WriterProperties},
@@ -70,7 +75,7 @@ impl Layout {
     }
 }
 
-fn properties() -> Result<WriterProperties> {
+pub(crate) fn properties() -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(encoding)?;
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("harvestman ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -86,9 +91,25 @@ fn properties() -> Result<WriterProperties> {
     Ok(properties.build())
 }
 
+/// Whether the row group under way is to be closed.
+pub(crate) fn is_full<W: Write + Send>(group: &ArrowWriter<W>) -> bool {
+    group.in_progress_rows() >= GROUP_ROWS || group.memory_size() >= GROUP_BYTES
+}
+
 /// A failure of the encoder itself, which works in memory.
-fn encoding(error: parquet::errors::ParquetError) -> Error {
+fn encoding(error: ParquetError) -> Error {
     Error::part("sink", error)
+}
+
+/// Finds the operating system's word in the error of a writer to a file.
+pub(crate) fn writing(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(source) => Error::io("write to", path)(*source),
+            Err(source) => Error::part("sink", source),
+        },
+        other => encoding(other),
+    }
 }
 
 fn batching(error: ArrowError) -> Error {
@@ -240,9 +261,7 @@ impl ParquetPart {
         self.spool.append(&batch)?;
         self.group.write(&batch).map_err(encoding)?;
         self.group_rows += batch.num_rows() as u64;
-        let is_full =
-            self.group.in_progress_rows() >= GROUP_ROWS || self.group.memory_size() >= GROUP_BYTES;
-        if is_full { self.end_group() } else { Ok(()) }
+        if is_full(&self.group) { self.end_group() } else { Ok(()) }
     }
 
     fn end_group(&mut self) -> Result<()> {

@@ -62,14 +62,12 @@ impl Packing {
 }
 
 impl RowPart {
-    /// Makes the file, over one that may be left of an earlier life.
-    pub(crate) fn create(path: PathBuf, packing: Packing, encoder: &RowEncoder) -> Result<Self> {
+    /// Makes the file, over one that may be left of an earlier life, with what it begins with.
+    pub(crate) fn create(path: PathBuf, packing: Packing, header: Vec<u8>) -> Result<Self> {
         let file = File::create(&path).map_err(Error::io("make", &path))?;
         let compressor = Compressor::new(packing.compression)?;
         let digest = packing.is_hashed.then(Running::default);
-        let mut rows_text = Vec::new();
-        encoder.header(&mut rows_text);
-        let (packed, chunk_bytes) = (Vec::new(), packing.chunk_bytes());
+        let (rows_text, packed, chunk_bytes) = (header, Vec::new(), packing.chunk_bytes());
         let (offset, rows) = (0, 0);
         Ok(Self { file, path, compressor, rows_text, packed, chunk_bytes, offset, rows, digest })
     }
@@ -86,6 +84,16 @@ impl RowPart {
 
     pub(crate) fn append(&mut self, encoder: &RowEncoder, record: &Record) -> Result<()> {
         encoder.row(record, &mut self.rows_text)?;
+        self.end_row()
+    }
+
+    /// Appends a row as it is written, with its line break.
+    pub(crate) fn append_row(&mut self, row: &[u8]) -> Result<()> {
+        self.rows_text.extend_from_slice(row);
+        self.end_row()
+    }
+
+    fn end_row(&mut self) -> Result<()> {
         self.rows += 1;
         if self.rows_text.len() >= self.chunk_bytes { self.pack() } else { Ok(()) }
     }

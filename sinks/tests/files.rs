@@ -207,16 +207,19 @@ async fn a_sealed_part_can_be_read_while_the_job_runs() {
         let mut writer = place.sink().open(None).await.unwrap();
         writer.write((0..12_000).map(record).collect()).await.unwrap();
         let state = writer.checkpoint().await.unwrap();
-        let first = place.parts().join(format!("part-00000.{suffix}"));
-        let before = fs::read(&first).expect(suffix);
-        assert_eq!(read(&first)[0], 0, "{suffix}");
+        let sealed = writer.sealed();
+        assert_eq!(
+            Path::new(&sealed[0].location),
+            place.parts().join(format!("part-00000.{suffix}"))
+        );
+        assert_eq!(place.indices(&sealed)[..2], [0, 1], "{suffix}");
 
         drop(writer);
         let writer = place.sink().open(Some(&state)).await.unwrap();
+        assert_eq!(writer.sealed(), sealed, "{suffix}");
         let parts = writer.finish().await.unwrap();
-        assert_eq!(fs::read(&first).unwrap(), before, "{suffix}");
-        assert_eq!(parts[0].sha256, Some(sha256(&before)), "{suffix}");
-        assert_eq!(Path::new(&parts[0].location), first, "{suffix}");
+        assert_eq!(parts[..sealed.len()], sealed, "{suffix}");
+        place.indices(&sealed);
     }
 }
 
@@ -343,6 +346,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn play(place: &Place, steps: &[Step]) -> (u64, Vec<u64>) {
     let sink = place.sink();
     let mut saved: (Option<SinkState>, u64) = (None, 0);
+    let mut sealed = Vec::new();
     let mut writer = sink.open(None).await.unwrap();
     let mut next = 0;
     for step in steps {
@@ -353,7 +357,12 @@ async fn play(place: &Place, steps: &[Step]) -> (u64, Vec<u64>) {
                 continue;
             }
             Step::Checkpoint => {
-                saved = (Some(writer.checkpoint().await.unwrap()), next);
+                let state = writer.checkpoint().await.unwrap();
+                // Those that a checkpoint counts on are whole, and stay as they are.
+                let parts = writer.sealed();
+                place.indices(&parts);
+                assert_eq!(parts[..sealed.len()], sealed);
+                (saved, sealed) = ((Some(state), next), parts);
                 continue;
             }
             Step::Crash => drop(writer),
@@ -369,6 +378,7 @@ async fn play(place: &Place, steps: &[Step]) -> (u64, Vec<u64>) {
         next = saved.1;
     }
     let parts = writer.finish().await.unwrap();
+    assert_eq!(parts[..sealed.len()], sealed);
     (next, place.indices(&parts))
 }
 

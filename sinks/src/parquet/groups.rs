@@ -14,8 +14,8 @@ use parquet::{
     file::{metadata::ParquetMetaDataReader, writer::SerializedFileWriter},
 };
 
-use super::Layout;
-use crate::{digest::Running, rows::open_at};
+use super::{Layout, writing};
+use crate::{hashed::HashedFile, rows::open_at};
 
 /// Each group is a Parquet file of its own with one row group, after its length in eight bytes,
 /// little-endian.
@@ -60,8 +60,7 @@ impl Groups {
     /// Writes one Parquet file with all the groups, durably, and gives its SHA-256: their pages are
     /// copied as they are, one group at a time in memory.
     pub(super) fn assemble(&self, layout: &Layout, to: &Path) -> Result<String> {
-        let file = File::create(to).map_err(Error::io("make", to))?;
-        let file = Hashed { file, digest: Running::default() };
+        let file = HashedFile::create(to)?;
         let failed = |error| writing(to, error);
         let schema = layout.parquet.root_schema_ptr();
         let properties = layout.properties.clone().into();
@@ -70,12 +69,8 @@ impl Groups {
         layout.metadata.iter().for_each(|entry| writer.append_key_value_metadata(entry.clone()));
         self.each(|group| copy_group(&group, &mut writer).map_err(failed))?;
         let buffer = writer.into_inner().map_err(failed)?;
-        let written = buffer.into_inner().map_err(io::IntoInnerError::into_error);
-        let synchronised = written.and_then(|hashed| {
-            hashed.file.sync_all()?;
-            Ok(hashed.digest.finish())
-        });
-        synchronised.map_err(Error::io("write to", to))
+        let file = buffer.into_inner().map_err(io::IntoInnerError::into_error);
+        file.and_then(HashedFile::finish).map_err(Error::io("write to", to))
     }
 
     fn each(&self, mut call: impl FnMut(Bytes) -> Result<()>) -> Result<()> {
@@ -101,29 +96,6 @@ impl Groups {
     }
 }
 
-/// A file that is hashed as it is written.
-struct Hashed {
-    file: File,
-    digest: Running,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.digest.update(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 fn copy_group<W: Write + Send>(
     file: &Bytes,
     writer: &mut SerializedFileWriter<W>,
@@ -145,15 +117,4 @@ fn copy_group<W: Write + Send>(
         copy.close()?;
     }
     Ok(())
-}
-
-/// Finds the operating system's word in the writer's error.
-fn writing(path: &Path, error: ParquetError) -> Error {
-    match error {
-        ParquetError::External(source) => match source.downcast::<io::Error>() {
-            Ok(source) => Error::io("write to", path)(*source),
-            Err(source) => Error::part("sink", source),
-        },
-        other => Error::part("sink", other),
-    }
 }
