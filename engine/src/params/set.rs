@@ -13,6 +13,8 @@ use serde::{
     de::{self, DeserializeSeed, Error as _, MapAccess},
 };
 
+use crate::ExtractOptions;
+
 use super::{MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Params, RetryParams, TIMEOUT_RANGE};
 
 /// Keys of a job, which a line can't have.
@@ -55,6 +57,7 @@ impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
             "country" => set(&mut params.country, value),
             "session_id" => set(&mut params.session_id, value),
             "extract" => set(&mut params.extract, value),
+            "extract_options" => set_checked(&mut params.extract_options, value, extract_options),
             "retry" => set_checked(&mut params.retry, value, retry),
             "method" => set_checked(&mut params.method, value, |name: String| method(&name)),
             "headers" => set_headers(&mut params.headers, value),
@@ -132,6 +135,11 @@ fn in_range<T: PartialOrd + fmt::Display + Copy>(value: T, least: T, most: T) ->
 fn retry(retry: RetryParams) -> Result<Arc<RetryParams>, String> {
     in_range(retry.max, 0, MAX_RETRIES).map_err(|message| format!("retry.max: {message}"))?;
     Ok(Arc::new(retry))
+}
+
+fn extract_options(options: ExtractOptions) -> Result<Arc<ExtractOptions>, String> {
+    let fits = options.min_confidence.is_none_or(|least| (0.0..=1.0).contains(&least));
+    if fits { Ok(Arc::new(options)) } else { Err("min_confidence: must be 0 to 1".to_owned()) }
 }
 
 fn method(name: &str) -> Result<Method, String> {
