@@ -15,6 +15,8 @@ const MAX_VALUES: usize = 1_000;
 /// From this prior on, a type is specific enough for its entity to answer for the page.
 pub(crate) const SPECIFIC: f64 = 0.9;
 
+/// The prior of types that are not in the list.
+const UNKNOWN: f64 = 0.55;
 /// The prior of articles.
 const ARTICLE: f64 = 0.95;
 
@@ -74,12 +76,19 @@ impl Entity {
     pub(crate) fn is_article(&self) -> bool {
         (self.prior - ARTICLE).abs() < 1e-9
     }
+
+    /// Whether its own name is what people call it, rather than the headline of a text about it; persons
+    /// and organisations stand beside many a text that isn't about them.
+    pub(crate) fn is_named_first(&self) -> bool {
+        let is_specific = self.prior >= SPECIFIC && !self.is_article();
+        is_specific || (UNKNOWN - self.prior).abs() < 1e-9
+    }
 }
 
 impl Entities {
     /// Adds an entity, or a list or graph of them, and those inside.
     pub(crate) fn add(&mut self, value: Value, syntax: Syntax) {
-        self.collect(value, syntax, 0);
+        self.collect(value, syntax, 0, f64::INFINITY);
     }
 
     /// Puts the entity first that is likely to be what the page is about: by its type, by how many
@@ -186,38 +195,48 @@ impl Entities {
         place.map_or(value, |place| &self.found[*place].properties)
     }
 
-    fn collect(&mut self, value: Value, syntax: Syntax, depth: u32) {
+    fn collect(&mut self, value: Value, syntax: Syntax, depth: u32, most: f64) {
         if depth > MAX_DEPTH || self.found.len() >= MAX_ENTITIES {
             return;
         }
         match value {
             Value::Array(values) => {
                 for value in values {
-                    self.collect(value, syntax, depth);
+                    self.collect(value, syntax, depth, most);
                 }
             }
-            Value::Object(properties) => self.collect_one(properties, syntax, depth),
+            Value::Object(properties) => self.collect_one(properties, syntax, depth, most),
             _ => {}
         }
     }
 
-    fn collect_one(&mut self, mut properties: Map<String, Value>, syntax: Syntax, depth: u32) {
+    fn collect_one(
+        &mut self,
+        mut properties: Map<String, Value>,
+        syntax: Syntax,
+        depth: u32,
+        most: f64,
+    ) {
+        let own = prior(&properties).min(most);
+        let is_page = properties.get("@type").is_none_or(|kind| kind.to_string().contains("Page"));
+        // A person is in an organisation, and the page is about that; but a page may be about anything.
+        let inner_most = if is_page { f64::INFINITY } else { 0.95 * own };
         // A graph or a wrapper adds no depth: its entities are the page's own.
         for wrapper in ["@graph", "mainEntity", "mainEntityOfPage"] {
             let is_entity = |value: &Value| has_type(value) || wrapper == "@graph";
             if properties.get(wrapper).is_some_and(is_entity)
                 && let Some(inner) = properties.get_mut(wrapper).map(Value::take)
             {
-                self.collect(inner, syntax, depth);
+                self.collect(inner, syntax, depth, f64::INFINITY);
             }
         }
         for (key, inner) in &properties {
             if has_type(inner) && !FOREIGN.contains(&key.as_str()) {
-                self.collect(inner.clone(), syntax, depth + 1);
+                self.collect(inner.clone(), syntax, depth + 1, inner_most);
             }
         }
         let depth = i32::try_from(depth).unwrap_or(i32::MAX);
-        let prior = prior(&properties) * DEPTH_FACTOR.powi(depth);
+        let prior = (own * DEPTH_FACTOR.powi(depth)).min(most);
         if properties.len() > 1 && self.found.len() < MAX_ENTITIES {
             if let Some(id) = properties.get("@id").and_then(Value::as_str) {
                 self.by_id.entry(id.to_owned()).or_insert(self.found.len());
@@ -331,7 +350,7 @@ fn prior_of(kind: &str) -> f64 {
         | "Question"
         | "FAQPage"
         | "Blog" => 0.05,
-        _ => 0.55,
+        _ => UNKNOWN,
     }
 }
 

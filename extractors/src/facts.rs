@@ -62,6 +62,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) language: Option<String>,
     /// What relative addresses are relative to.
     pub(crate) base: Url,
+    /// The page's address by its own account, else the one that it was fetched from.
+    pub(crate) address: Url,
     state: OnceCell<Vec<Leaf>>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Facts<'a> {
             entities: Entities::default(),
             language: None,
             base: url.clone(),
+            address: url.clone(),
             state: OnceCell::new(),
         };
         let mut reader = Reader { vocabulary, wanted, buffer: String::new() };
@@ -97,7 +100,17 @@ impl<'a> Facts<'a> {
         }
         markup::add(&facts.tree, &facts.base, &mut facts.entities);
         facts.headings.choose(&facts.metas);
+        if let Some(address) = facts.own_address() {
+            facts.address = address;
+        }
         facts
+    }
+
+    /// The address that the page gives itself, if it is that of a page and not of the whole site.
+    fn own_address(&self) -> Option<Url> {
+        let written = self.meta("canonical").chain(self.meta("og:url"));
+        let mut addresses = written.filter_map(|address| self.base.join(address.trim()).ok());
+        addresses.find(|own| matches!(own.scheme(), "http" | "https") && own.path().len() > 1)
     }
 
     pub(crate) fn zones(&self, place: Place) -> Zones {
@@ -170,7 +183,11 @@ impl Reader<'_> {
                 let vocabulary = self.vocabulary;
                 words::each_word(value, &mut self.buffer, |word| {
                     words.add(word, vocabulary);
-                    zones.add(Zones::of_word(word));
+                    let is_small =
+                        matches!(tag, Tag::Button | Tag::A | Tag::Input | Tag::I | Tag::Span);
+                    if !(is_small && matches!(word, "cart" | "basket")) {
+                        zones.add(Zones::of_word(word));
+                    }
                 });
             } else if name.starts_with("data-") && !value.is_empty() && value.len() <= 120 {
                 self.data_attribute(facts, place, name, value);

@@ -131,6 +131,9 @@ impl Headings {
 pub(crate) fn without_site(title: &str, site: Option<&str>, host: &str) -> String {
     let mut text = title.trim().to_owned();
     let host = simple(host);
+    // `shop.test` of `www.shop.test`, as a text ends with it.
+    let domain =
+        host.strip_prefix("www ").filter(|domain| domain.contains(' ')).unwrap_or_default();
     for _ in 0..3 {
         let Some(shorter) = SEPARATORS.iter().find_map(|mark| {
             let is_site = |part: &str| {
@@ -138,7 +141,8 @@ pub(crate) fn without_site(title: &str, site: Option<&str>, host: &str) -> Strin
                 let plain: String = part.chars().filter(|c| *c != ' ').collect();
                 !plain.is_empty()
                     && (site.is_some_and(|site| simple(site) == part)
-                        || plain.len() >= 3 && host.replace(' ', "").contains(&plain))
+                        || plain.len() >= 3 && host.replace(' ', "").contains(&plain)
+                        || !domain.is_empty() && part.ends_with(domain))
             };
             if let Some((head, tail)) = text.rsplit_once(mark)
                 && is_site(tail)

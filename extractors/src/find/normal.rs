@@ -50,7 +50,7 @@ impl Normal<'_> {
     fn scalar(self, raw: &Value, kind: &Kind) -> Result<Value, String> {
         match (raw, kind) {
             (Value::Number(number), Kind::Integer) if number.is_i64() => Ok(raw.clone()),
-            (Value::Number(number), Kind::Number) => number
+            (Value::Number(number), Kind::Number) if self.rule != Rule::Price => number
                 .as_f64()
                 .filter(|number| number.is_finite())
                 .and_then(|number| number::value(number, kind))
@@ -108,7 +108,9 @@ impl Normal<'_> {
             }
             (Kind::Number | Kind::Integer, Rule::Price | Rule::OldPrice) => {
                 let value = coercer.number(&text, kind, is_machine)?;
-                let is_price = value.as_f64().is_some_and(|price| (0.0..1e9).contains(&price));
+                // A shop's program writes 0 for a price that it doesn't tell.
+                let least = if is_machine { f64::MIN_POSITIVE } else { 0.0 };
+                let is_price = value.as_f64().is_some_and(|price| (least..1e9).contains(&price));
                 let is_sole = is_machine || is_price_text(&text);
                 if is_price && is_sole { Ok(value) } else { Err(format!("{text:?} is no price")) }
             }
@@ -234,11 +236,26 @@ fn identifier(text: &str) -> Option<String> {
         if is_label { value } else { text }
     });
     let text = text.trim().trim_start_matches(['#', '№']).trim();
+    let text = without_words(text);
     let words = text.split_whitespace().count();
     let has_digit = text.chars().any(|c| c.is_ascii_digit());
     let is_code = words == 1 && text.chars().all(|c| !c.is_lowercase());
     ((has_digit && words <= 3 || is_code) && text.len() >= 2 && text.len() <= 64)
         .then(|| text.to_owned())
+}
+
+/// What is left from the first word on that has a digit or is in capitals.
+fn without_words(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((word, after)) = rest.split_once(char::is_whitespace) {
+        let is_code = word.chars().any(|c| c.is_ascii_digit())
+            || word.chars().all(char::is_uppercase) && !word.is_empty();
+        if is_code {
+            return rest;
+        }
+        rest = after.trim_start();
+    }
+    rest
 }
 
 fn digits(text: &str) -> Option<String> {
@@ -420,6 +437,8 @@ mod tests {
             (Rule::Person, "admin", "!"),
             (Rule::Identifier, "SKU: AB-12", "AB-12"),
             (Rule::Identifier, "see the table", "!"),
+            (Rule::Identifier, "Item # 418295", "418295"),
+            (Rule::Identifier, "AB 12", "AB 12"),
             (Rule::Gtin, "EAN 4006381333931", "4006381333931"),
             (Rule::Gtin, "4006381333932", "!"),
             (Rule::Isbn, "ISBN 978-3-16-148410-0", "978-3-16-148410-0"),

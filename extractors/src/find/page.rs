@@ -44,6 +44,7 @@ impl Finder<'_> {
         self.marked();
         match self.concept.rule {
             Rule::Price => self.money_texts(),
+            Rule::Brand => self.brand_in_name(),
             Rule::Currency => self.currencies(),
             Rule::Availability => self.buttons(),
             Rule::Person => self.linked("author", 0.6),
@@ -66,6 +67,15 @@ impl Finder<'_> {
             };
             let text = self.without_site(&heading.text);
             self.text(Source::Heading, weight, &text, "h1");
+            // A line above the heading proper often stands within it, apart by its style only.
+            let tree = &self.facts.tree;
+            let pieces = tree.children(heading.place).map(|piece| tree.text(piece, MAX_LONG_BYTES));
+            let pieces: Vec<String> = pieces.filter(|piece| !piece.is_empty()).collect();
+            if pieces.len() > 1
+                && let Some(longest) = pieces.iter().max_by_key(|piece| piece.len())
+            {
+                self.text(Source::Heading, 0.82 * weight, longest, "h1 part");
+            }
         }
         if let Some(title) = headings.title.clone() {
             self.text(Source::Title, 0.4, &self.without_site(&title), "title");
@@ -454,8 +464,8 @@ impl Finder<'_> {
                 None => self.text(Source::Label, weight, &tree.text(place, 80), "time"),
             }
         }
-        if let Some(date) = date_in_path(self.url.path()) {
-            self.text(Source::Url, 0.6, &date, "url");
+        if let Some(date) = date_in_path(self.facts.address.path()) {
+            self.text(Source::Url, 0.5, &date, "url");
         }
         let heading = facts.headings.main().map_or(0, |heading| heading.place);
         let from = heading.saturating_sub(60);
@@ -490,35 +500,46 @@ impl Finder<'_> {
         }
     }
 
-    /// A number in the address is weak evidence of an article number.
+    /// A number at the end of the address is often the article's own.
     fn url_numbers(&mut self) {
-        let path = self.url.path().to_owned();
-        let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let address = self.facts.address.clone();
+        let last = address.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let last = last.split('.').next().unwrap_or_default();
-        let words = last.split(['-', '_', ',']);
-        let mut numbers = words.filter(|word| {
+        let is_code = |word: &&str| {
             word.len() >= 4
                 && word.bytes().any(|byte| byte.is_ascii_digit())
                 && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
-        if let Some(number) = numbers.next_back() {
-            self.text(Source::Url, 0.25, number, "url");
+        };
+        let mut codes = last.split(['-', '_', ',']).filter(is_code);
+        if let Some(number) = codes.next_back() {
+            let is_long = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+            let is_sole = last.ends_with(number) || codes.next().is_none() && number.len() >= 7;
+            let weight = if is_long && is_sole { 0.45 } else { 0.25 };
+            self.text(Source::Url, weight, number, "url");
         }
-        let query = self.url.query_pairs().find(|(key, _)| {
+        let query = address.query_pairs().find(|(key, _)| {
+            let key = key.to_lowercase();
             matches!(
-                &*key.to_lowercase(),
-                "id" | "pid"
-                    | "sku"
-                    | "productid"
-                    | "product_id"
-                    | "item"
-                    | "itemid"
-                    | "asin"
-                    | "variant"
+                &*key,
+                "id" | "pid" | "sku" | "productid" | "product_id" | "item" | "itemid" | "asin"
             )
         });
         if let Some((_, value)) = query {
             self.text(Source::Url, 0.29, &value, "url");
+        }
+    }
+
+    /// The first word of a name, where it alone is in capitals.
+    fn brand_in_name(&mut self) {
+        let entity = self.facts.entities.main();
+        let named = entity.and_then(|entity| entity.properties.get("name")).and_then(Value::as_str);
+        let heading = self.facts.headings.main().map(|heading| heading.text.as_str());
+        let Some(name) = named.or(heading) else { return };
+        let mut words = name.split_whitespace();
+        let Some(first) = words.next().map(str::to_owned) else { return };
+        let is_loud = first.chars().count() >= 3 && first.chars().all(char::is_uppercase);
+        if is_loud && words.any(|word| word.chars().any(char::is_lowercase)) {
+            self.text(Source::Heading, 0.36, &first, "h1");
         }
     }
 

@@ -62,7 +62,9 @@ pub(crate) fn settled(
         concept.rule,
         Rule::Url | Rule::Language | Rule::Site | Rule::Website | Rule::Image
     );
-    if needs_page {
+    // The headline of a text is as often that of its preview; people read the heading.
+    let is_headline = concept.rule == Rule::Name && entity.is_article();
+    if needs_page || is_headline {
         return None;
     }
     let (path, value) = paths(concept, &field.name).find_map(|path| {
@@ -194,8 +196,10 @@ impl Finder<'_> {
             let (source, mut weight) = Source::of(entity.syntax);
             if matches!(concept.rule, Rule::Name | Rule::Url) && entity.prior <= GENERIC {
                 weight *= 0.62;
-            } else if concept.rule == Rule::Name && share >= 1.0 && !entity.is_article() {
+            } else if concept.rule == Rule::Name && entity.is_named_first() && share >= 1.0 {
                 weight = 0.97;
+            } else if concept.rule == Rule::Name {
+                weight *= if entity.is_article() { 0.85 } else { 0.7 };
             }
             if matches!(concept.rule, Rule::Language | Rule::Site) {
                 weight *= 0.6;
@@ -211,7 +215,12 @@ impl Finder<'_> {
                 Some((rank, path, value?, first))
             });
             match found {
-                Some((rank, path, value, raw)) => {
+                Some((rank, path, mut value, raw)) => {
+                    if let (Rule::Name, Value::String(title)) = (concept.rule, &value)
+                        && (entity.is_article() || entity.prior <= GENERIC)
+                    {
+                        value = Value::String(self.without_site(title));
+                    }
                     let weight = weight * share * (1.0 - 0.02 * rank.min(10) as f64);
                     let (raw, path) = (shown(&raw), path.to_owned());
                     self.candidates.push(super::Candidate { source, weight, value, raw, path });
@@ -287,7 +296,7 @@ impl Finder<'_> {
 
     pub(super) fn without_site(&self, title: &str) -> String {
         let site = self.facts.meta("og:site_name").next();
-        crate::facts::without_site(title, site, self.url.host_str().unwrap_or_default())
+        crate::facts::without_site(title, site, self.facts.address.host_str().unwrap_or_default())
     }
 
     /// Values of the scripts' state whose key is one of the field's names.
@@ -360,6 +369,8 @@ impl Finder<'_> {
         .iter()
         .any(|word| above.to_lowercase().contains(word));
         let lists = i32::try_from(above.matches("[]").count()).unwrap_or(i32::MAX);
-        Some(0.45 * fit.purity * if is_other { 0.3 } else { 1.0 } * 0.8f64.powi(lists))
+        let is_own = key.eq_ignore_ascii_case(&self.field.name);
+        let base = if is_own { 0.55 } else { 0.45 };
+        Some(base * fit.purity * if is_other { 0.3 } else { 1.0 } * 0.8f64.powi(lists))
     }
 }
