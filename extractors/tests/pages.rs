@@ -207,6 +207,17 @@ async fn hostile_pages_give_fields_or_an_error() {
     extractor_conformance(&Standard::new(), streaming, "<p>a").await;
 }
 
+/// Many of a kind: what is tried of them is bounded, so a page costs time by its length only.
+#[tokio::test]
+async fn a_page_of_very_many_candidates_is_read() {
+    let texts = "<p>sold out 1 2 3 2020</p>".repeat(60_000);
+    let html = format!("<h1>Lamp</h1><p>In stock</p>{texts}");
+    let sketch = json!({"name": "string", "availability": "string", "date": "date"});
+    let found = data(sketch, &html).await;
+    assert_eq!(found["name"], json!("Lamp"));
+    assert!(found["availability"].is_string());
+}
+
 /// What parsers stumble over.
 const FRAGMENTS: &[&str] = &[
     "<",

@@ -14,6 +14,8 @@ use crate::{
 const MAX_SHORT_BYTES: usize = 160;
 /// The longest text that may be a description, in bytes.
 const MAX_LONG_BYTES: usize = 4 * 1024;
+/// The most short texts that are searched for words of availability.
+const MAX_SHORT_TEXTS: usize = 5_000;
 /// The most marks that are tried for one field.
 const MAX_MARKS: usize = 1_000;
 
@@ -352,6 +354,7 @@ impl Finder<'_> {
         let facts = self.facts;
         let tree = &facts.tree;
         let limit = facts.headings.main().map_or(0, |heading| heading.place);
+        let mut tried = 0;
         for place in 1..tree.len() {
             let zones = facts.zones(place);
             if zones.has(Zones::INVISIBLE)
@@ -365,6 +368,10 @@ impl Finder<'_> {
                 let raw = tree.raw_text(place).trim();
                 if raw.len() < 3 || raw.len() > 60 {
                     continue;
+                }
+                tried += 1;
+                if tried > MAX_SHORT_TEXTS {
+                    break;
                 }
                 let text = crate::tree::decode(raw);
                 let after = place >= limit;
