@@ -4,7 +4,7 @@ use std::{any::Any, fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Code, Page, Task};
+use crate::{BoxError, Code, Fields, Page, Task};
 
 /// Gets the page of a task. One call is one attempt.
 ///
@@ -64,6 +64,8 @@ pub struct FetchError {
     pub final_url: Option<String>,
     /// How long the server asked to wait, from the moment of its answer.
     pub retry_after: Option<Duration>,
+    /// What was found of a page that a strict schema refuses.
+    pub partial: Option<Box<Fields>>,
     /// The cause.
     pub source: Option<BoxError>,
 }
@@ -78,6 +80,7 @@ impl FetchError {
             http_status: None,
             final_url: None,
             retry_after: None,
+            partial: None,
             source: None,
         }
     }
@@ -103,6 +106,12 @@ impl FetchError {
     /// Adds how long the server asked to wait.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// Adds what was found of the page all the same.
+    pub fn with_partial(mut self, fields: Fields) -> Self {
+        self.partial = Some(Box::new(fields));
         self
     }
 

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Deserializer, de::MapAccess};
 
-use crate::Schema;
+use crate::{ExtractOptions, Schema};
 
 pub use self::action::{
     Action, Entry, Key, MAX_ACTION_TIME, MAX_ACTIONS, MAX_SELECTOR_BYTES, Screenshot, Scroll,
@@ -67,6 +67,8 @@ pub struct Params {
     pub session_id: Option<String>,
     /// The fields to find.
     pub extract: Option<Arc<Schema>>,
+    /// How strictly the fields are read, and what is said of them.
+    pub extract_options: Option<Arc<ExtractOptions>>,
     /// Which failures are tried again, and how often.
     pub retry: Option<Arc<RetryParams>>,
     /// The request method; GET without it, POST with a body.
@@ -112,6 +114,12 @@ impl Params {
     /// Sets the fields to find.
     pub fn with_extract(mut self, schema: impl Into<Arc<Schema>>) -> Self {
         self.extract = Some(schema.into());
+        self
+    }
+
+    /// Sets how strictly the fields are read, and what is said of them.
+    pub fn with_extract_options(mut self, options: ExtractOptions) -> Self {
+        self.extract_options = Some(Arc::new(options));
         self
     }
 
@@ -241,11 +249,12 @@ mod tests {
             "user_agent": "ua", "timeout_ms": 1000, "max_bytes": 5, "accept_status": [404, "5xx"],
             "follow_redirects": 0, "wait_for": "h1", "wait_ms": 10, "block_resources": true,
             "screenshot": false, "actions": [{"click": "a"}], "formats": ["data", "links"],
-            "respect_robots": true}"#,
+            "respect_robots": true, "extract_options": {"strict": true, "meta": true}}"#,
         );
         assert!(all.accepts_status(404) && all.accepts_status(503) && !all.accepts_status(200));
         assert_eq!(all.method, Some(Method::POST));
         assert_eq!(all.retry.unwrap().max, 1);
+        assert!(all.extract_options.unwrap().strict);
         assert_eq!(all.formats, Some(vec![Format::Data, Format::Links]));
     }
 
@@ -259,6 +268,8 @@ mod tests {
             (r#"{"headers": {"a": "c\r\nd"}}"#, "headers: the value of `a`"),
             (r#"{"retry": {"on": ["4xx"]}}"#, "retry"),
             (r#"{"extract": {"a": "nope"}}"#, "extract.a"),
+            (r#"{"extract_options": {"stric": true}}"#, "extract_options: unknown field `stric`"),
+            (r#"{"extract_options": {"min_confidence": 2}}"#, "extract_options: min_confidence"),
         ];
         let deep = format!("{}{}", "[".repeat(MAX_NESTING + 1), "]".repeat(MAX_NESTING + 1));
         let many = (0..40_000).map(|n| format!(r#""x{n}":"","#)).collect::<Vec<_>>().concat();

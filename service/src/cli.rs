@@ -29,6 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Fetch a list of URLs and write a record for each to a file
     Run(Box<RunArgs>),
+    /// Show what is found on one page, where, and how sure that is
+    Extract(ExtractArgs),
     /// Scrape a small shop that this command serves on this machine
     Demo(DemoArgs),
     /// Say what there is to work with: browser, proxies, store, disk, clock
@@ -130,6 +132,44 @@ pub(crate) struct RunArgs {
     /// Begin anew, whatever an earlier run has left
     #[arg(long, env = "HARVESTMAN_RESTART")]
     pub(crate) restart: bool,
+}
+
+/// Show what is found on one page, where, and how sure that is.
+///
+/// For finding out what a schema yields before it goes into a job.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExtractArgs {
+    /// The page: an http or https URL, or an HTML file in UTF-8
+    pub(crate) page: String,
+
+    /// A field to find on the page, e.g. `price:number`; may be repeated
+    #[arg(short, long = "extract", value_name = "NAME:TYPE", value_parser = field)]
+    pub(crate) fields: Vec<(String, String)>,
+
+    /// A JSON file with the fields to find: a sketch or a JSON Schema
+    #[arg(long, value_name = "FILE", conflicts_with = "fields")]
+    pub(crate) schema: Option<PathBuf>,
+
+    /// The address that a file's page has, for relative links
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// Say what a strict job would refuse
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long fetching may take, in seconds
+    #[arg(long, default_value_t = 30, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub(crate) timeout: u64,
+
+    /// An address or network that may be fetched from although it isn't public; may be repeated
+    #[arg(long = "allow-address", value_delimiter = ',', value_name = "ADDR")]
+    pub(crate) allowed: Vec<AddressRule>,
 }
 
 /// Scrape a small shop that this command serves on this machine.

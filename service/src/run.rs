@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use harvestman::{Ending, Report};
 
 pub(crate) use self::failure::Failure;
+pub(crate) use self::plan::schema;
 use self::{display::Display, plan::Plan};
 use crate::cli::RunArgs;
 

@@ -17,6 +17,7 @@ use super::{
     MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Param, Params, RetryParams, Said,
     TIMEOUT_RANGE, action, said::SaidHeaders,
 };
+use crate::ExtractOptions;
 
 /// Keys of a job, which a line can't have.
 const JOB_KEYS: &[&str] = &[
@@ -73,6 +74,7 @@ fn set_param<'de, D: Deserializer<'de>>(
         Param::Country => set_checked(&mut params.country, value, |text: String| country(&text)),
         Param::SessionId => set_checked(&mut params.session_id, value, session),
         Param::Extract => set(&mut params.extract, value),
+        Param::ExtractOptions => set_checked(&mut params.extract_options, value, extract_options),
         Param::Retry => set_checked(&mut params.retry, value, retry),
         Param::Method => set_checked(&mut params.method, value, |name: String| method(&name)),
         Param::Headers => set_headers(&mut params.headers, said, value),
@@ -171,6 +173,11 @@ fn in_range<T: PartialOrd + fmt::Display + Copy>(value: T, least: T, most: T) ->
 fn retry(retry: RetryParams) -> Result<Arc<RetryParams>, String> {
     in_range(retry.max, 0, MAX_RETRIES).map_err(|message| format!("retry.max: {message}"))?;
     Ok(Arc::new(retry))
+}
+
+fn extract_options(options: ExtractOptions) -> Result<Arc<ExtractOptions>, String> {
+    let fits = options.min_confidence.is_none_or(|least| (0.0..=1.0).contains(&least));
+    if fits { Ok(Arc::new(options)) } else { Err("min_confidence: must be 0 to 1".to_owned()) }
 }
 
 fn method(name: &str) -> Result<Method, String> {

@@ -10,6 +10,7 @@ pub(crate) const KEYS: &[&str] = &[
     "country",
     "session_id",
     "extract",
+    "extract_options",
     "retry",
     "method",
     "headers",
@@ -67,6 +68,9 @@ fn value(key: &str) -> BoxedStrategy<Value> {
             json!({"price": "nullable number · in euros", "b": {"selector": ".x", "all": true}}),
         ])
         .boxed(),
+        "extract_options" => (any::<bool>(), any::<bool>())
+            .prop_map(|(strict, meta)| json!({"strict": strict, "meta": meta}))
+            .boxed(),
         "retry" => (0..11, any::<bool>())
             .prop_map(|(max, escalate)| json!({"max": max, "on": ["5xx"], "escalate": escalate}))
             .boxed(),

@@ -49,7 +49,7 @@ impl<'a> Plan<'a> {
             check_output(&args.output, &args.input)?;
             OutputFormat::detect(&args.output)?
         };
-        let schema = schema(args)?.map(Arc::new);
+        let schema = schema(&args.fields, args.schema.as_deref())?.map(Arc::new);
         if let Some(schema) = &schema {
             Standard::check(schema).map_err(|error| Failure::usage(error.to_string()))?;
         } else if format.kind.needs_schema() {
@@ -235,13 +235,16 @@ fn open_output_pipe(path: &Path, format: OutputFormat) -> Result<PipeSink> {
 }
 
 /// The fields to find, by `--extract` or `--schema`.
-fn schema(args: &RunArgs) -> Result<Option<Schema>, Failure> {
-    if !args.fields.is_empty() {
-        let pairs = args.fields.iter().map(|(name, kind)| (name.as_str(), kind.as_str()));
+pub(crate) fn schema(
+    fields: &[(String, String)],
+    file: Option<&Path>,
+) -> Result<Option<Schema>, Failure> {
+    if !fields.is_empty() {
+        let pairs = fields.iter().map(|(name, kind)| (name.as_str(), kind.as_str()));
         let schema = Schema::from_pairs(pairs);
         return schema.map(Some).map_err(|error| Failure::usage(format!("--{error}")));
     }
-    let Some(path) = &args.schema else { return Ok(None) };
+    let Some(path) = file else { return Ok(None) };
     let json = fs::read(path).map_err(Error::io("read", path))?;
     let schema = serde_json::from_slice(&json);
     schema.map(Some).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
