@@ -40,6 +40,9 @@
 //! - [`sinks`] (`sinks`, `csv`, `parquet`, `compression`): resumable files
 //! - `testing` (`testing`): conformance suites and scripted parts for tests of own parts
 
+#[cfg(feature = "jobs")]
+mod standard;
+
 pub use harvestman_engine::*;
 
 #[cfg(feature = "extractors")]
@@ -50,3 +53,6 @@ pub use harvestman_fetchers as fetchers;
 pub use harvestman_sinks as sinks;
 #[cfg(feature = "sources")]
 pub use harvestman_sources as sources;
+
+#[cfg(feature = "jobs")]
+pub use crate::standard::EngineConfig;

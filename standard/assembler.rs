@@ -1,0 +1,133 @@
+//! From a spec to sources, fetchers, extractors and sinks.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use harvestman_engine::{
+    Error, JobSpec, LineReader, Refusal, RefusalCode, Result, Source,
+    engine::{Assembler, JobContext, JobParts},
+    spec::{Input, InputFormat, OutputCompression, OutputFormat},
+};
+use harvestman_extractors::Standard;
+use harvestman_fetchers::Http;
+use harvestman_sinks::{self as sinks, FileSink, OutputKind};
+use harvestman_sources::{self as sources, Deduplicated, FileSource, Inline, InputOptions};
+
+use super::layout::Layout;
+
+/// Makes the standard parts. The fetcher and its connections are shared by all jobs.
+#[derive(Debug)]
+pub(super) struct StandardAssembler {
+    pub(super) layout: Arc<Layout>,
+    pub(super) fetcher: Arc<Http>,
+    /// The most URLs of one job.
+    pub(super) max_urls: u64,
+}
+
+#[async_trait]
+impl Assembler for StandardAssembler {
+    fn check(&self, spec: &JobSpec) -> Result<(), Refusal> {
+        let refuse =
+            |path: &str, message: &str| Err(Refusal::at(RefusalCode::Unavailable, path, message));
+        if matches!(spec.input, Input::Object { .. }) {
+            return refuse("input", "this installation reads no buckets; upload the list");
+        }
+        if spec.output.s3_uri.is_some() {
+            return refuse("output.s3_uri", "this installation writes to no buckets");
+        }
+        if spec.defaults.render == Some(true) {
+            return refuse("defaults.render", "this installation has no browser");
+        }
+        if spec.defaults.proxy_type.is_some() {
+            return refuse("defaults.proxy_type", "this installation has no proxies");
+        }
+        let Some(schema) = &spec.defaults.extract else { return Ok(()) };
+        Standard::check(schema)
+            .map_err(|error| Refusal::new(RefusalCode::SchemaInvalid, error.to_string()))
+    }
+
+    async fn source(&self, job: &JobContext) -> Result<Arc<dyn Source>> {
+        let reader = reader(&job.spec);
+        let source: Arc<dyn Source> = match &job.spec.input {
+            Input::Urls(_) => Arc::new(Inline::from_json(&job.urls, &reader)),
+            Input::Upload(id) => {
+                let path = self.layout.find_upload(id).ok_or_else(|| {
+                    Error::invalid(format!("upload {id}"), "is gone; upload the file again")
+                })?;
+                self.open_file(path, None, reader).await?
+            }
+            Input::File { path, format } => self.open_file(path.clone(), *format, reader).await?,
+            _ => {
+                let message = "can't be read by this installation";
+                return Err(Error::invalid("input", message));
+            }
+        };
+        if !job.spec.dedupe {
+            return Ok(source);
+        }
+        let distinct = Deduplicated::new(source);
+        distinct.count().await?;
+        Ok(Arc::new(distinct))
+    }
+
+    async fn parts(&self, job: &JobContext) -> Result<JobParts> {
+        let output = &job.spec.output;
+        let format = sinks::OutputFormat::new(match output.format {
+            OutputFormat::Csv => OutputKind::Csv,
+            OutputFormat::Parquet => OutputKind::Parquet,
+            _ => OutputKind::Ndjson,
+        });
+        let format = format.with_compression(match output.effective_compression() {
+            OutputCompression::Gzip => sinks::Compression::Gzip,
+            OutputCompression::Zstd => sinks::Compression::Zstd,
+            _ => sinks::Compression::None,
+        });
+        let mut sink = FileSink::in_directory(self.layout.output(&job.id), format)
+            .with_escape_formulas(output.escape_formulas)
+            .with_job_id(job.id.as_str());
+        if let Some(bytes) = output.max_part_bytes {
+            sink = sink.with_max_part_bytes(bytes);
+        }
+        if let Some(schema) = &job.spec.defaults.extract {
+            sink = sink.with_schema(Arc::clone(schema));
+        }
+        Ok(JobParts {
+            fetcher: Arc::clone(&self.fetcher) as _,
+            extractor: Arc::new(Standard::new()),
+            sink: Arc::new(sink),
+        })
+    }
+}
+
+impl StandardAssembler {
+    async fn open_file(
+        &self,
+        path: PathBuf,
+        format: Option<InputFormat>,
+        reader: LineReader,
+    ) -> Result<Arc<dyn Source>> {
+        let mut options = InputOptions::new().with_max_tasks(self.max_urls);
+        if let Some(format) = format {
+            options = options.with_format(match format {
+                InputFormat::Csv => sources::InputFormat::Csv,
+                InputFormat::Text => sources::InputFormat::Text,
+                _ => sources::InputFormat::Ndjson,
+            });
+        }
+        let open = move || FileSource::from_path(path, reader, &options);
+        let source = tokio::task::spawn_blocking(open).await;
+        let source = source.map_err(|error| Error::part("source", error))??;
+        Ok(Arc::new(source))
+    }
+}
+
+/// Reads lines as overrides of the job's defaults, within its columns if it has some.
+fn reader(spec: &JobSpec) -> LineReader {
+    let reader = LineReader::new(spec.defaults.clone());
+    match &spec.defaults.extract {
+        Some(columns) if spec.output.format.needs_schema() => {
+            reader.with_columns(Arc::clone(columns))
+        }
+        _ => reader,
+    }
+}

@@ -1,0 +1,141 @@
+//! How an engine of the standard parts is set up.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use harvestman_engine::{
+    Clock, Error, Result,
+    address::AddressRule,
+    engine::{EngineParts, EngineSettings, Links, Setup},
+    store::sqlite::SqliteStore,
+};
+use harvestman_fetchers::{Http, Webhooks};
+
+use super::{assembler::StandardAssembler, files::LocalFiles, layout::Layout};
+
+/// An engine with an embedded store in a directory: nothing to install.
+///
+/// ```no_run
+/// use harvestman::{Engine, EngineConfig, JobSpec, Schema, spec::{Input, OutputSpec}};
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let engine = Engine::open(EngineConfig::at("./data")).await?;
+/// let schema = Schema::from_pairs([("name", "string"), ("price", "number")])?;
+/// let spec = JobSpec::new(Input::file("urls.ndjson"))
+///     .with_extract(schema)
+///     .with_output(OutputSpec::parquet());
+/// let job = engine.submit(spec).await?.job;
+/// let ended = engine.wait(&job.id).await?;
+/// println!("{}: {:?}", ended.job.status, ended.link);
+/// engine.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    directory: PathBuf,
+    results: Option<PathBuf>,
+    allowed: Vec<AddressRule>,
+    user_agent: Option<String>,
+    links: Option<Arc<dyn Links>>,
+    clock: Clock,
+    settings: EngineSettings,
+}
+
+impl EngineConfig {
+    /// An engine in this directory, which is made where it is missing and belongs to one engine at
+    /// a time.
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            results: None,
+            allowed: Vec::new(),
+            user_agent: None,
+            links: None,
+            clock: Clock::system(),
+            settings: EngineSettings::default(),
+        }
+    }
+
+    /// Sets where results are written; by default `results/` in the engine's directory.
+    #[must_use]
+    pub fn with_results(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.results = Some(directory.into());
+        self
+    }
+
+    /// Lets pages and webhooks at addresses that are not public be reached.
+    #[must_use]
+    pub fn with_allowed(mut self, rule: AddressRule) -> Self {
+        self.allowed.push(rule);
+        self
+    }
+
+    /// Sets the `User-Agent` of tasks that don't name one.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// Sets what tells where a result is to be had; by default the path of its file.
+    #[must_use]
+    pub fn with_links(mut self, links: Arc<dyn Links>) -> Self {
+        self.links = Some(links);
+        self
+    }
+
+    /// Sets what time it is.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets limits, prices and retention.
+    #[must_use]
+    pub fn with_settings(mut self, settings: EngineSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    fn fetcher(&self) -> Result<Http> {
+        let mut fetcher = Http::builder();
+        for rule in &self.allowed {
+            fetcher = fetcher.allow(*rule);
+        }
+        if let Some(user_agent) = &self.user_agent {
+            fetcher = fetcher.user_agent(user_agent);
+        }
+        fetcher.build()
+    }
+
+    fn open(self) -> Result<EngineParts> {
+        let store = SqliteStore::open(&self.directory)?;
+        let fetcher = Arc::new(self.fetcher()?);
+        let courier =
+            self.allowed.iter().fold(Webhooks::builder(), |courier, rule| courier.allow(*rule));
+        let layout = Arc::new(Layout::new(self.directory, self.results));
+        let files = LocalFiles::open(Arc::clone(&layout))?;
+        let max_urls = self.settings.limits.urls;
+        let assembler = StandardAssembler { layout, fetcher, max_urls };
+        let parts = EngineParts::new(
+            Arc::new(store),
+            Arc::new(assembler),
+            Arc::new(files),
+            Arc::new(courier.build()?),
+        );
+        let parts = parts.with_clock(self.clock).with_settings(self.settings);
+        Ok(match self.links {
+            Some(links) => parts.with_links(links),
+            None => parts,
+        })
+    }
+}
+
+#[async_trait]
+impl Setup for EngineConfig {
+    async fn set_up(self) -> Result<EngineParts> {
+        let opened = tokio::task::spawn_blocking(move || self.open()).await;
+        opened.map_err(|error| Error::part("store", error))?
+    }
+}
