@@ -35,7 +35,7 @@
 //!
 //! Every part is a trait of one or two methods, and every standard part is behind a feature:
 //! - [`sources`] (`sources`): inline lists, text, NDJSON and CSV files, pipes
-//! - [`fetchers`] (`http`): plain HTTP
+//! - [`fetchers`] (`http`, `proxies`, `render`): plain HTTP, proxies and sessions, pages in Chromium
 //! - [`extractors`] (`extractors`): JSON-LD, microdata, meta tags, CSS selectors
 //! - [`sinks`] (`sinks`, `csv`, `parquet`, `compression`): resumable files
 //! - `testing` (`testing`): conformance suites and scripted parts for tests of own parts

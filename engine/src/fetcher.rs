@@ -1,10 +1,10 @@
 //! How pages are fetched: the [`Fetcher`] trait and the error of one attempt.
 
-use std::{fmt, time::Duration};
+use std::{any::Any, fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Code, Page, Task};
+use crate::{BoxError, Code, Fields, Page, Task};
 
 /// Gets the page of a task. One call is one attempt.
 ///
@@ -19,6 +19,32 @@ use crate::{BoxError, Code, Page, Task};
 pub trait Fetcher: fmt::Debug + Send + Sync {
     /// Fetches the page of `task`, whose [target](Task::target) is valid.
     async fn fetch(&self, task: &Task) -> Result<Page, FetchError>;
+
+    /// Waits until there is room for an attempt at `task`; by default there always is.
+    ///
+    /// The driver asks before the attempt's deadline begins to run, and holds what it gets until the
+    /// attempt has ended. A fetcher of something scarce, like browsers, waits here; a wrapper passes
+    /// the question on. `fetch` must do without too.
+    async fn admit(&self, _task: &Task) -> Admission {
+        Admission::default()
+    }
+}
+
+/// Room for one attempt, given back when dropped.
+#[derive(Debug, Default)]
+#[must_use = "the room is given back when this is dropped"]
+pub struct Admission(#[expect(dead_code, reason = "held for its drop")] Option<Box<dyn Held>>);
+
+/// Anything that can be held, e.g. a permit of a semaphore.
+trait Held: Any + fmt::Debug + Send + Sync {}
+
+impl<T: Any + fmt::Debug + Send + Sync> Held for T {}
+
+impl Admission {
+    /// Holds `room` until the attempt has ended.
+    pub fn holding(room: impl fmt::Debug + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(room)))
+    }
 }
 
 /// Why one attempt at one URL failed. It ends as a record, never as the end of the job.
@@ -38,6 +64,8 @@ pub struct FetchError {
     pub final_url: Option<String>,
     /// How long the server asked to wait, from the moment of its answer.
     pub retry_after: Option<Duration>,
+    /// What was found of a page that a strict schema refuses.
+    pub partial: Option<Box<Fields>>,
     /// The cause.
     pub source: Option<BoxError>,
 }
@@ -52,6 +80,7 @@ impl FetchError {
             http_status: None,
             final_url: None,
             retry_after: None,
+            partial: None,
             source: None,
         }
     }
@@ -77,6 +106,12 @@ impl FetchError {
     /// Adds how long the server asked to wait.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// Adds what was found of the page all the same.
+    pub fn with_partial(mut self, fields: Fields) -> Self {
+        self.partial = Some(Box::new(fields));
         self
     }
 

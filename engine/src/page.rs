@@ -15,17 +15,31 @@ pub struct Page {
     pub headers: HeaderMap,
     /// The body as text. The fetcher has decoded it and has kept it under the task's `max_bytes`.
     pub text: String,
+    /// The file with the page's image, if one was asked for, relative to where the records go.
+    pub screenshot: Option<String>,
 }
 
 impl Page {
     /// A page without headers, status 200.
     pub fn new(final_url: Url, text: impl Into<String>) -> Self {
-        Self { final_url, status: 200, headers: HeaderMap::new(), text: text.into() }
+        Self {
+            final_url,
+            status: 200,
+            headers: HeaderMap::new(),
+            text: text.into(),
+            screenshot: None,
+        }
     }
 
     /// Sets the status.
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = status;
+        self
+    }
+
+    /// Sets the file with the page's image.
+    pub fn with_screenshot(mut self, file: impl Into<String>) -> Self {
+        self.screenshot = Some(file.into());
         self
     }
 

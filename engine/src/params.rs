@@ -1,5 +1,6 @@
 //! The Scrape parameters: how a page is fetched and what is taken from it.
 
+mod action;
 mod name;
 mod said;
 mod set;
@@ -13,8 +14,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Deserializer, de::MapAccess};
 
-use crate::Schema;
+use crate::{ExtractOptions, Schema};
 
+pub use self::action::{
+    Action, Entry, Key, MAX_ACTION_TIME, MAX_ACTIONS, MAX_SELECTOR_BYTES, Screenshot, Scroll,
+    Selector, Wait,
+};
 pub use self::value::{Body, Format, ProxyType, RetryParams, RetryReason, StatusRange};
 pub(crate) use self::{name::Param, said::Said, set::ParamSeed, value::is_deeper_than};
 
@@ -32,7 +37,7 @@ pub const MAX_FOLLOW_REDIRECTS: u32 = 50;
 pub const MAX_RETRIES: u32 = 10;
 /// The largest number of headers, and of cookies, of one task.
 pub const MAX_HEADERS: usize = 100;
-/// How many levels deep the JSON of `body`, `actions` and `extract` may be.
+/// How many levels deep the JSON of `body` and `extract` may be.
 pub const MAX_NESTING: usize = 64;
 
 /// The Scrape parameters of a task, or the defaults of a job; `None` is "not said".
@@ -62,6 +67,8 @@ pub struct Params {
     pub session_id: Option<String>,
     /// The fields to find.
     pub extract: Option<Arc<Schema>>,
+    /// How strictly the fields are read, and what is said of them.
+    pub extract_options: Option<Arc<ExtractOptions>>,
     /// Which failures are tried again, and how often.
     pub retry: Option<Arc<RetryParams>>,
     /// The request method; GET without it, POST with a body.
@@ -83,15 +90,15 @@ pub struct Params {
     /// How many redirects are followed.
     pub follow_redirects: Option<u32>,
     /// Rendered: wait for this selector.
-    pub wait_for: Option<String>,
+    pub wait_for: Option<Selector>,
     /// Rendered: wait this long after loading.
     pub wait: Option<Duration>,
     /// Rendered: don't load images, fonts and media.
     pub block_resources: Option<bool>,
     /// Rendered: keep a screenshot.
-    pub screenshot: Option<bool>,
-    /// Rendered: clicks, typing and scrolling before the page is taken, as given.
-    pub actions: Option<Vec<serde_json::Value>>,
+    pub screenshot: Option<Screenshot>,
+    /// Rendered: clicks, typing and scrolling before the page is taken.
+    pub actions: Option<Vec<Action>>,
     /// What the record holds of the page.
     pub formats: Option<Vec<Format>>,
     /// Ask the host's robots.txt first.
@@ -107,6 +114,12 @@ impl Params {
     /// Sets the fields to find.
     pub fn with_extract(mut self, schema: impl Into<Arc<Schema>>) -> Self {
         self.extract = Some(schema.into());
+        self
+    }
+
+    /// Sets how strictly the fields are read, and what is said of them.
+    pub fn with_extract_options(mut self, options: ExtractOptions) -> Self {
+        self.extract_options = Some(Arc::new(options));
         self
     }
 
@@ -159,6 +172,19 @@ impl Params {
             Some(ranges) => ranges.iter().any(|range| range.contains(status)),
             None => (200..300).contains(&status),
         }
+    }
+
+    /// The part of the page that is kept as an image, if any.
+    pub fn screenshot(&self) -> Screenshot {
+        self.screenshot.unwrap_or(Screenshot::Off)
+    }
+
+    /// Whether the page can't be had without a browser: by `render`, or by what only one can do.
+    pub fn needs_browser(&self) -> bool {
+        self.render == Some(true)
+            || self.wait_for.is_some()
+            || self.screenshot() != Screenshot::Off
+            || self.actions.as_ref().is_some_and(|actions| !actions.is_empty())
     }
 
     /// What the record holds of the page: `formats`, or the data if there is an `extract`, or the HTML.
@@ -223,11 +249,12 @@ mod tests {
             "user_agent": "ua", "timeout_ms": 1000, "max_bytes": 5, "accept_status": [404, "5xx"],
             "follow_redirects": 0, "wait_for": "h1", "wait_ms": 10, "block_resources": true,
             "screenshot": false, "actions": [{"click": "a"}], "formats": ["data", "links"],
-            "respect_robots": true}"#,
+            "respect_robots": true, "extract_options": {"strict": true, "meta": true}}"#,
         );
         assert!(all.accepts_status(404) && all.accepts_status(503) && !all.accepts_status(200));
         assert_eq!(all.method, Some(Method::POST));
         assert_eq!(all.retry.unwrap().max, 1);
+        assert!(all.extract_options.unwrap().strict);
         assert_eq!(all.formats, Some(vec![Format::Data, Format::Links]));
     }
 
@@ -241,13 +268,14 @@ mod tests {
             (r#"{"headers": {"a": "c\r\nd"}}"#, "headers: the value of `a`"),
             (r#"{"retry": {"on": ["4xx"]}}"#, "retry"),
             (r#"{"extract": {"a": "nope"}}"#, "extract.a"),
+            (r#"{"extract_options": {"stric": true}}"#, "extract_options: unknown field `stric`"),
+            (r#"{"extract_options": {"min_confidence": 2}}"#, "extract_options: min_confidence"),
         ];
         let deep = format!("{}{}", "[".repeat(MAX_NESTING + 1), "]".repeat(MAX_NESTING + 1));
         let many = (0..40_000).map(|n| format!(r#""x{n}":"","#)).collect::<Vec<_>>().concat();
         let gone = many.replace("\"\"", "null");
         let table = table.map(|(json, message)| (json.to_owned(), message)).into_iter().chain([
             (format!(r#"{{"body": {deep}}}"#), "body: is nested deeper than 64 levels"),
-            (format!(r#"{{"actions": [{deep}]}}"#), "actions: is nested deeper than 64 levels"),
             (format!(r#"{{"extract": {{"a": {deep}}}}}"#), "extract: is nested deeper than 64"),
             (format!(r#"{{"headers": {{{many}"y":""}}}}"#), "headers: more than 100 headers"),
             (format!(r#"{{"headers": {{{gone}"y":""}}}}"#), "headers: more than 100 headers"),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{Code, FetchError, Fields, Task, driver::Found, shared::Hold};
+use crate::{Code, ExtractStatus, FetchError, Fields, Task, driver::Found, shared::Hold};
 
 /// The result of one task: the fields found, or why there are none.
 ///
@@ -27,6 +27,8 @@ pub struct Record {
     pub http_status: Option<u16>,
     /// Where the redirects led, if a page came.
     pub final_url: Option<String>,
+    /// The file with the page's image, if one was asked for, relative to where the records go.
+    pub screenshot: Option<String>,
     /// The fields, or the failure.
     pub outcome: Result<Fields, FetchError>,
     #[expect(dead_code, reason = "gives the page's room back when the record is dropped")]
@@ -53,6 +55,7 @@ impl Record {
             credits,
             http_status: Some(found.status),
             final_url: Some(found.final_url),
+            screenshot: found.screenshot,
             hold: Some(found.hold),
             ..Self::new(task, Ok(found.fields), 1)
         }
@@ -68,6 +71,7 @@ impl Record {
             fetched_at: Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH),
             http_status: None,
             final_url: None,
+            screenshot: None,
             outcome,
             hold: None,
         }
@@ -132,12 +136,19 @@ impl Serialize for Record {
                 map.serialize_entry("final_url", &self.final_url)?;
                 map.serialize_entry("http_status", &self.http_status)?;
                 serialize_fields(fields, &mut map)?;
+                if let Some(file) = &self.screenshot {
+                    map.serialize_entry("screenshot", file)?;
+                }
             }
             Err(error) => {
                 map.serialize_entry("code", &error.code)?;
                 map.serialize_entry("message", &error.message)?;
                 map.serialize_entry("retryable", &error.retryable)?;
                 map.serialize_entry("http_status", &self.http_status)?;
+                if let Some(partial) = &error.partial {
+                    map.serialize_entry("partial_data", &partial.data)?;
+                    serialize_remarks(partial, &mut map)?;
+                }
             }
         }
         map.serialize_entry("attempts", &self.attempts)?;
@@ -154,12 +165,7 @@ fn serialize_fields<M: SerializeMap>(fields: &Fields, map: &mut M) -> Result<(),
     if let Some(data) = &fields.data {
         map.serialize_entry("data", data)?;
     }
-    if !fields.missing.is_empty() {
-        map.serialize_entry("missing", &fields.missing)?;
-    }
-    if !fields.field_errors.is_empty() {
-        map.serialize_entry("field_errors", &fields.field_errors)?;
-    }
+    serialize_remarks(fields, map)?;
     for (key, value) in
         [("html", &fields.html), ("text", &fields.text), ("markdown", &fields.markdown)]
     {
@@ -173,12 +179,30 @@ fn serialize_fields<M: SerializeMap>(fields: &Fields, map: &mut M) -> Result<(),
     Ok(())
 }
 
+/// What there is to say about the data.
+fn serialize_remarks<M: SerializeMap>(fields: &Fields, map: &mut M) -> Result<(), M::Error> {
+    if let Some(status) = fields.extract_status.filter(|status| *status != ExtractStatus::Complete)
+    {
+        map.serialize_entry("extract_status", &status)?;
+    }
+    if !fields.missing.is_empty() {
+        map.serialize_entry("missing", &fields.missing)?;
+    }
+    if !fields.field_errors.is_empty() {
+        map.serialize_entry("field_errors", &fields.field_errors)?;
+    }
+    if let Some(meta) = &fields.meta {
+        map.serialize_entry("meta", meta)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Params;
+    use crate::{FieldMeta, Params};
 
     fn task() -> Task {
         let metadata = serde_json::value::to_raw_value(&json!({"m": 1})).unwrap();
@@ -197,6 +221,20 @@ mod tests {
             serde_json::to_string(&record).unwrap(),
             r#"{"url":"http://a.test/","status":"ok","index":1,"line":2,"id":"x","final_url":"http://a.test/b","http_status":200,"data":{"name":"Lamp","price":19.9},"attempts":1,"credits":0,"elapsed_ms":84,"fetched_at":"2026-05-11T22:20:14.5Z","metadata":{"m":1}}"#
         );
+    }
+
+    #[test]
+    fn remarks_stand_beside_the_data() {
+        let mut fields = Fields::from_data(json!({"a": null}).as_object().unwrap().clone());
+        fields.extract_status = Some(ExtractStatus::Empty);
+        fields.missing = vec!["a".to_owned()];
+        fields.meta = Some([("b".to_owned(), FieldMeta::new(0.912, "jsonld"))].into());
+        let remarks = r#""extract_status":"empty","missing":["a"],"meta":{"b":{"confidence":0.91,"source":"jsonld"}}"#;
+        let ok = serde_json::to_string(&Record::ok(task(), fields.clone())).unwrap();
+        assert!(ok.contains(&format!(r#""data":{{"a":null}},{remarks}"#)), "{ok}");
+        let error = FetchError::new(Code::ValidationFailed, "no a").with_partial(fields);
+        let error = serde_json::to_string(&Record::error(task(), error)).unwrap();
+        assert!(error.contains(&format!(r#""partial_data":{{"a":null}},{remarks}"#)), "{error}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What an `extract` asks for: named fields with types.
 
+mod json_schema;
+mod options;
+mod rule;
 mod sketch;
 
 use std::fmt;
@@ -7,17 +10,22 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
+pub use self::options::ExtractOptions;
+
 /// The deepest nesting of fields.
 pub const MAX_DEPTH: usize = 4;
 /// The largest number of fields, nested ones included.
 pub const MAX_FIELDS: usize = 256;
 /// The largest schema, as compact JSON, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// The longest regular expression of a rule or a constraint, in bytes.
+pub const MAX_PATTERN_BYTES: usize = 1024;
 
 /// The fields that a job or a task asks for, in order.
 ///
 /// Written as a sketch: an object of field names and types. A type is a word, with an optional hint
-/// after ` · `, ` - ` or `:`; a field may also be an object with a `selector`.
+/// after ` · `, ` - ` or `:`; a field may also be an object with a `selector`. A JSON Schema is read too,
+/// without `anyOf` and the like, and is [strict](Self::is_strict).
 ///
 /// ```
 /// use harvestman_engine::{Kind, Schema};
@@ -39,6 +47,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
     fields: Vec<Field>,
+    is_strict: bool,
     written: Value,
 }
 
@@ -52,6 +61,14 @@ pub struct Field {
     pub kind: Kind,
     /// Written as `nullable T`: its absence is nothing to report.
     pub nullable: bool,
+    /// A page without it fails, if the schema is strict.
+    pub required: bool,
+    /// The value where there is none on the page.
+    pub default: Option<Value>,
+    /// What the value must keep to.
+    pub constraints: Constraints,
+    /// What the default extractor may read it from; anything if empty.
+    pub from: Vec<Origin>,
     /// Free text on what is meant.
     pub hint: Option<String>,
     /// Where on the page it stands. Without it the extractor looks for the field by its name.
@@ -90,12 +107,91 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Locator {
-    /// CSS selectors; the first that yields a value of the field's type counts.
-    pub selectors: Vec<String>,
+    /// Selectors; the first that yields a value of the field's type counts.
+    pub selectors: Vec<Selector>,
     /// What of the matched element is the value.
     pub output: Output,
     /// Take every match, not the first one only.
     pub all: bool,
+    /// What of the text is the value.
+    pub pattern: Option<Pattern>,
+    /// Look for the field by its name where the selectors yield nothing (`"fallback": "auto"`).
+    pub falls_back: bool,
+}
+
+/// One selector, in one of three languages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Selector {
+    /// CSS.
+    Css(String),
+    /// A subset of `XPath` 1.0.
+    XPath(String),
+    /// `JSONPath` (RFC 9535) over the JSON in the page's scripts.
+    JsonPath(String),
+}
+
+impl Selector {
+    /// As it was written, without what is said of the output.
+    pub fn as_str(&self) -> &str {
+        let (Self::Css(text) | Self::XPath(text) | Self::JsonPath(text)) = self;
+        text
+    }
+}
+
+/// A regular expression that picks the value out of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pattern {
+    /// The expression, up to [`MAX_PATTERN_BYTES`]. Whoever uses it compiles it.
+    pub regex: String,
+    /// The number of its group; without it the first one if there is one, else the whole match.
+    pub group: Option<usize>,
+}
+
+/// What a value must keep to, by JSON Schema.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Constraints {
+    /// The least number.
+    pub minimum: Option<f64>,
+    /// The largest number.
+    pub maximum: Option<f64>,
+    /// The number is a multiple of this, which is above 0.
+    pub multiple_of: Option<f64>,
+    /// The least number of characters.
+    pub min_length: Option<usize>,
+    /// The largest number of characters.
+    pub max_length: Option<usize>,
+    /// The least number of elements.
+    pub min_items: Option<usize>,
+    /// The largest number of elements.
+    pub max_items: Option<usize>,
+    /// A regular expression that the text has a match of.
+    pub pattern: Option<String>,
+    /// The text is an e-mail address.
+    pub is_email: bool,
+    /// The only values allowed; any if empty.
+    pub one_of: Vec<Value>,
+}
+
+/// What the default extractor reads a field from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Origin {
+    /// JSON-LD.
+    JsonLd,
+    /// Microdata.
+    Microdata,
+    /// `RDFa` Lite.
+    Rdfa,
+    /// Meta tags.
+    Meta,
+    /// JSON in scripts.
+    State,
+    /// The page as it is read by people.
+    Dom,
 }
 
 /// What of a matched element is the value.
@@ -112,6 +208,10 @@ pub enum Output {
     Exists,
     /// How many such elements there are.
     Count,
+    /// A table as a list of objects, by the texts of its header.
+    TableJson,
+    /// A table as a list of rows, each a list of texts.
+    TableArray,
 }
 
 /// A schema that can't be used.
@@ -125,10 +225,16 @@ pub struct SchemaError {
 }
 
 impl Schema {
-    /// Reads a sketch.
+    /// Reads a sketch or a JSON Schema.
     pub fn from_json(written: Value) -> Result<Self, SchemaError> {
+        let is_strict = json_schema::is_one(&written);
         let fields = sketch::read(&written)?;
-        Ok(Self { fields, written })
+        Ok(Self { fields, is_strict, written })
+    }
+
+    /// Whether it was written as a JSON Schema: then a page that breaks it has no data but an error.
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
     }
 
     /// Reads fields given as names and types, e.g. of the command line's `--extract name:type`.
@@ -160,6 +266,23 @@ impl Schema {
         self.fields
             .iter()
             .find(|field| columns.field(&field.name).is_none_or(|column| column.kind != field.kind))
+    }
+}
+
+impl Field {
+    /// A field of any type without further conditions.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Any,
+            nullable: false,
+            required: false,
+            default: None,
+            constraints: Constraints::default(),
+            from: Vec::new(),
+            hint: None,
+            locator: None,
+        }
     }
 }
 

@@ -96,6 +96,12 @@ impl Task {
         self
     }
 
+    /// Sets how it is fetched and what is extracted.
+    pub fn with_params(mut self, params: impl Into<Arc<Params>>) -> Self {
+        self.params = params.into();
+        self
+    }
+
     /// The position in this job's input, counting up by one from 0: what source, driver and
     /// checkpoint go by.
     pub fn ordinal(&self) -> u64 {

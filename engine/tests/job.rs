@@ -13,9 +13,9 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
-    Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError, Fields,
-    HostLimits, Job, MAX_SLOWEST_HOSTS, MemoryStore, Page, Params, Part, Phase, Record, Report,
-    Result, RetryPolicy, Sink, SinkState, SinkWriter, Source, StopReason, Task,
+    Admission, Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError,
+    Fetcher, Fields, HostLimits, Job, MAX_SLOWEST_HOSTS, MemoryStore, Page, Params, Part, Phase,
+    Record, Report, Result, RetryPolicy, Sink, SinkState, SinkWriter, Source, StopReason, Task,
     checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
@@ -784,4 +784,35 @@ proptest! {
         prop_assert_eq!(report.counters.ok, 600);
         prop_assert_eq!(report.ending, Ending::Completed);
     }
+}
+
+/// A fetcher with room for one page, which takes most of a task's time.
+#[derive(Debug)]
+struct Scarce(Arc<tokio::sync::Semaphore>);
+
+#[async_trait]
+impl Fetcher for Scarce {
+    async fn fetch(&self, task: &Task) -> std::result::Result<Page, FetchError> {
+        assert_eq!(self.0.available_permits(), 0, "the attempt was let in");
+        tokio::time::sleep(ms(800)).await;
+        Ok(Page::new(task.target().unwrap().clone(), "x"))
+    }
+
+    async fn admit(&self, _task: &Task) -> Admission {
+        Admission::holding(Arc::clone(&self.0).acquire_owned().await.unwrap())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_room_does_not_count_against_the_deadline() {
+    let sink = MemorySink::new();
+    let list = ListSource::new((0..20).map(|index| format!("http://h{index}.test/")));
+    let list = list.with_params(Params::new().with_timeout(ms(1_000)));
+    let room = Arc::new(tokio::sync::Semaphore::new(1));
+    let fetcher = Arc::new(Scarce(Arc::clone(&room)));
+    let report =
+        Job::new(Arc::new(list), fetcher, Arc::new(sink.clone())).spawn().wait().await.unwrap();
+    assert_eq!(report.counters.ok, 20, "{:?}", report.counters);
+    assert_eq!(report.counters.attempts, 20);
+    assert_eq!(room.available_permits(), 1, "the room is given back");
 }

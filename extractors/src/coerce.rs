@@ -1,10 +1,12 @@
 //! From what a page says to a value of the field's type.
 
-mod date;
-mod number;
+pub(crate) mod date;
+pub(crate) mod duration;
+pub(crate) mod number;
+mod phrase;
 
 use harvestman_engine::Kind;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 
 use crate::text::{clean, collapse, cut};
@@ -20,20 +22,6 @@ pub(crate) struct Coercer<'a> {
 }
 
 impl Coercer<'_> {
-    /// A value of structured data. A list gives its first usable element, an entity its name.
-    pub(crate) fn value(self, value: &Value, kind: &Kind) -> Result<Value, String> {
-        match (value, kind) {
-            (value, Kind::Any) => Ok(value.clone()),
-            (Value::String(text), _) => self.machine_text(text, kind),
-            (Value::Array(values), _) => first(values.iter().map(|value| self.value(value, kind))),
-            (Value::Object(entity), _) => self.entity(entity, kind),
-            (Value::Number(number), Kind::Integer) if number.is_i64() => Ok(value.clone()),
-            (Value::Number(_), Kind::Number) | (Value::Bool(_), Kind::Boolean) => Ok(value.clone()),
-            (Value::Null, _) => Err("there is no value".to_owned()),
-            (value, _) => self.text(&value.to_string(), kind),
-        }
-    }
-
     /// Text that a program has written: numbers have a decimal point and nothing else.
     pub(crate) fn machine_text(self, text: &str, kind: &Kind) -> Result<Value, String> {
         if let (Kind::Number | Kind::Integer, Some(number)) = (kind, number::strict(text)) {
@@ -60,7 +48,7 @@ impl Coercer<'_> {
                 number::of_text(&text).and_then(|number| number::value(number, kind))
             }
             Kind::Boolean => boolean(&text).map(Value::Bool),
-            Kind::Date => date::date(&text).map(Value::String),
+            Kind::Date => date::date(&text, false).map(Value::String),
             Kind::DateTime => date::datetime(&text).map(Value::String),
             Kind::Url => self.url(&text).map(Value::String),
             Kind::Enum(values) => one_of(&text, values).map(Value::String),
@@ -72,13 +60,9 @@ impl Coercer<'_> {
         value.ok_or_else(|| no_such(&text, kind))
     }
 
-    fn entity(self, entity: &Map<String, Value>, kind: &Kind) -> Result<Value, String> {
-        let keys: &[&str] = match kind {
-            Kind::Url => &["url", "@id", "contentUrl", "@value"],
-            Kind::Number | Kind::Integer => &["value", "@value", "price", "ratingValue", "name"],
-            _ => &["name", "@value", "value", "text", "headline", "@id"],
-        };
-        first(keys.iter().filter_map(|key| entity.get(*key)).map(|value| self.value(value, kind)))
+    /// A number in a text of little else, or of a program.
+    pub(crate) fn number(self, text: &str, kind: &Kind, is_machine: bool) -> Result<Value, String> {
+        if is_machine { self.machine_text(text, kind) } else { self.plain_text(text, kind) }
     }
 
     fn url(self, text: &str) -> Option<String> {
@@ -90,25 +74,13 @@ impl Coercer<'_> {
     }
 }
 
-/// The first success; without one, the first failure.
-fn first(results: impl Iterator<Item = Result<Value, String>>) -> Result<Value, String> {
-    let mut failure = None;
-    for result in results {
-        match result {
-            Ok(value) => return Ok(value),
-            Err(message) => failure = failure.or(Some(message)),
-        }
-    }
-    Err(failure.unwrap_or_else(|| "there is no value".to_owned()))
-}
-
 fn no_such(text: &str, kind: &Kind) -> String {
     let article = if kind.to_string().starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
     format!("{:?} is not {article} {kind}", cut(text, MAX_QUOTED_BYTES))
 }
 
 /// `https://schema.org/InStock` says `InStock`.
-fn schema_org_tail(text: &str) -> &str {
+pub(crate) fn schema_org_tail(text: &str) -> &str {
     let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
     let tail = without_scheme.strip_prefix("www.").unwrap_or(without_scheme);
     tail.strip_prefix("schema.org/").filter(|tail| !tail.is_empty()).unwrap_or(text)
@@ -162,10 +134,6 @@ mod tests {
         with_base(|coercer| coercer.text(text, kind)).unwrap_or_else(Value::String)
     }
 
-    fn value(value: &Value, kind: &Kind) -> Value {
-        with_base(|coercer| coercer.value(value, kind)).unwrap_or_else(Value::String)
-    }
-
     #[test]
     fn texts_become_values_or_say_why_not() {
         let stock = Kind::Enum(vec!["in_stock".into(), "sold_out".into()]);
@@ -189,25 +157,6 @@ mod tests {
         ];
         for (kind, input, expected) in table {
             assert_eq!(text(input, &kind), expected, "{input} as {kind}");
-        }
-    }
-
-    #[test]
-    fn structured_values_are_read_strictly_first() {
-        let table = [
-            (Kind::Number, json!("1299.000"), json!(1299.0)),
-            (Kind::Number, json!("1.200,00 Kn"), json!(1200.0)),
-            (Kind::Number, json!(19.9), json!(19.9)),
-            (Kind::Integer, json!("12"), json!(12)),
-            (Kind::String, json!(7), json!("7")),
-            (Kind::String, json!({"@type": "Brand", "name": "Acme"}), json!("Acme")),
-            (Kind::String, json!([{"name": ""}, "Acme"]), json!("Acme")),
-            (Kind::Url, json!({"url": "/x.png"}), json!("https://shop.test/x.png")),
-            (Kind::Any, json!({"a": 1}), json!({"a": 1})),
-            (Kind::String, json!({"@type": "Brand"}), json!("there is no value")),
-        ];
-        for (kind, input, expected) in table {
-            assert_eq!(value(&input, &kind), expected, "{input} as {kind}");
         }
     }
 }

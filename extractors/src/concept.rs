@@ -11,24 +11,57 @@ const TABLE: &str = include_str!("concepts.json");
 const ENTITY_WORDS: &[&str] =
     &["product", "item", "article", "recipe", "book", "movie", "event", "job", "page", "offer"];
 
+/// How the values of a concept look, and where else than by its words it is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Rule {
+    /// Any text.
+    #[default]
+    Text,
+    Name,
+    Price,
+    OldPrice,
+    Currency,
+    Availability,
+    Identifier,
+    Gtin,
+    Isbn,
+    Brand,
+    Person,
+    Description,
+    Date,
+    Modified,
+    Image,
+    Url,
+    Website,
+    Site,
+    Language,
+    Rating,
+    Count,
+    List,
+    /// A list that is often one text with commas.
+    Tags,
+    Duration,
+    Phone,
+    Email,
+    Address,
+}
+
 /// Where pages say one thing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Concept {
     /// Names of fields that mean it, in snake case.
     pub(crate) names: Vec<String>,
-    /// Paths in JSON-LD, from the main entity, best first.
+    pub(crate) rule: Rule,
+    /// Paths in structured data, from the main entity, best first.
     pub(crate) jsonld: Vec<String>,
-    /// Names of microdata properties, best first.
-    pub(crate) itemprop: Vec<String>,
-    /// Keys of meta tags, best first.
+    /// Keys of meta tags in lower case, best first.
     pub(crate) meta: Vec<String>,
-    /// Words in classes and ids, each a phrase of tokens.
+    /// Words in classes and ids, each a phrase.
     pub(crate) marks: Vec<String>,
-    /// The main heading is a good guess.
-    pub(crate) is_heading: bool,
-    /// What is struck through is meant.
-    pub(crate) is_struck: bool,
+    /// What stands before or above the value, in lower case, in several languages.
+    pub(crate) labels: Vec<String>,
 }
 
 static CONCEPTS: LazyLock<HashMap<String, Concept>> = LazyLock::new(|| {
@@ -54,6 +87,12 @@ impl Concept {
         {
             return concept;
         }
+        if let [rest @ .., last] = &tokens[..]
+            && ["text", "value", "name"].contains(&last.as_str())
+            && let Some(concept) = known(rest)
+        {
+            return concept;
+        }
         Self::of_unknown(name, &tokens)
     }
 
@@ -61,14 +100,16 @@ impl Concept {
         let mut keys = vec![name.to_owned(), tokens.join("_"), camel(tokens), tokens.join("-")];
         keys.dedup();
         let phrase = tokens.join(" ");
+        let is_link = ["url", "link", "href", "uri", "page", "same"]
+            .iter()
+            .any(|word| tokens.iter().any(|token| token == word));
         Self {
-            names: Vec::new(),
-            jsonld: keys.clone(),
-            itemprop: keys.clone(),
-            meta: keys,
-            marks: if phrase.is_empty() { Vec::new() } else { vec![phrase] },
-            is_heading: false,
-            is_struck: false,
+            meta: keys.iter().map(|key| key.to_lowercase()).collect(),
+            jsonld: keys,
+            labels: vec![phrase.clone()],
+            marks: vec![phrase],
+            rule: if is_link { Rule::Website } else { Rule::Text },
+            ..Self::default()
         }
     }
 }
@@ -115,7 +156,7 @@ mod tests {
         for name in ["price", "productPrice", "product_price", "Price", "sale-price"] {
             assert_eq!(Concept::of(name).jsonld[0], "offers.price", "{name}");
         }
-        assert!(Concept::of("title").is_heading);
+        assert_eq!(Concept::of("title").rule, Rule::Name);
         assert_eq!(tokens("skuID2Code"), ["sku", "id2", "code"]);
         assert_eq!(tokens("__a--b"), ["a", "b"]);
     }

@@ -1,65 +1,50 @@
-//! Fields with selectors that need the page's tree.
+//! Fields with CSS selectors that need the page's tree.
 
-use dom_query::{Document, Matcher, NodeRef, Selection};
-use harvestman_engine::{
-    Field, Kind,
-    schema::{Locator, Output},
-};
+use dom_query::{Document, NodeRef, Selection};
+use harvestman_engine::{Kind, schema::Output};
 use memchr::memchr_iter;
 use serde_json::{Map, Value};
 
 use crate::{
     capture::{MAX_MATCHES, is_block},
-    coerce::Coercer,
-    located::Outcome,
-    plan::Located,
-    text::MAX_TEXT_BYTES,
+    located::{Outcome, Typer, scalar},
+    plan::{FieldPlan, Ready},
+    text::{MAX_TEXT_BYTES, collapse},
 };
 
 /// A page that nests deeper is not made a tree: building one takes time by the square of its depth.
 pub(crate) const MAX_DEPTH: usize = 10_000;
+/// The most cells of one table.
+const MAX_CELLS: usize = 100_000;
 
 /// The tree of a page; `None` if it nests too deep.
 pub(crate) fn tree(html: &str) -> Option<Document> {
     (deepest(html) <= MAX_DEPTH).then(|| Document::from(html))
 }
 
-/// Reads a field with selectors from the tree.
+/// Reads a field by one of its selectors, from an element on.
 pub(crate) fn read(
-    page: &Document,
-    field: &Field,
-    selectors: &[Located],
-    coercer: Coercer<'_>,
+    element: &Selection<'_>,
+    plan: &FieldPlan,
+    matcher: &dom_query::Matcher,
+    typer: Typer<'_>,
 ) -> Outcome {
-    let Some(locator) = &field.locator else { return Outcome::Missing };
-    let mut outcome = Outcome::Missing;
-    for selector in selectors {
-        let matches = page.select_matcher(&selector.matcher);
-        outcome = outcome.or(read_matches(&matches, field, locator, coercer));
-        if matches!(outcome, Outcome::Found(_)) {
-            break;
-        }
-    }
-    outcome
-}
-
-fn read_matches(
-    matches: &Selection<'_>,
-    field: &Field,
-    locator: &Locator,
-    coercer: Coercer<'_>,
-) -> Outcome {
+    let Some(locator) = &plan.field.locator else { return Outcome::Missing };
+    let matches = element.select_matcher(matcher);
     let nodes = matches.nodes();
-    match (&locator.output, &field.kind) {
-        (Output::Exists, _) => Outcome::Found(Value::Bool(!nodes.is_empty())),
-        (Output::Count, _) => Outcome::Found(Value::from(nodes.len())),
+    match (&locator.output, &plan.field.kind) {
+        (Output::Exists, kind) => Outcome::of(scalar(&Value::Bool(!nodes.is_empty()), kind, typer)),
+        (Output::Count, kind) => Outcome::of(scalar(&Value::from(nodes.len()), kind, typer)),
+        (Output::TableJson | Output::TableArray, _) => match nodes.first() {
+            Some(node) => Outcome::Found(table(node, &locator.output)),
+            None => Outcome::Missing,
+        },
         (_, Kind::Array(element)) => {
             let nodes = nodes.iter().take(MAX_MATCHES);
-            let values = nodes.map(|node| read_node(node, element, &locator.output, coercer));
-            Outcome::of_all(values)
+            Outcome::of_all(nodes.map(|node| read_node(node, plan, element, typer)))
         }
-        (output, kind) => match nodes.first() {
-            Some(node) => Outcome::of(read_node(node, kind, output, coercer)),
+        (_, kind) => match nodes.first() {
+            Some(node) => Outcome::of(read_node(node, plan, kind, typer)),
             None => Outcome::Missing,
         },
     }
@@ -67,39 +52,63 @@ fn read_matches(
 
 fn read_node(
     node: &NodeRef<'_>,
+    plan: &FieldPlan,
     kind: &Kind,
-    output: &Output,
-    coercer: Coercer<'_>,
+    typer: Typer<'_>,
 ) -> Result<Value, String> {
-    if let Kind::Object(fields) = kind {
-        return Ok(Value::Object(read_object(node, fields, coercer)));
+    if let Kind::Object(_) = kind {
+        return Ok(Value::Object(read_object(node, plan, typer)));
     }
+    let output = plan.field.locator.as_ref().map_or(&Output::Text, |locator| &locator.output);
     match output {
         Output::Html => Ok(Value::String(node.inner_html().to_string())),
         Output::Attribute(name) => match node.attr(name) {
-            Some(value) => coercer.machine_text(&value, kind),
+            Some(value) => typer.text(&value, kind, true),
             None => Err(format!("there is no attribute {name}")),
         },
-        _ => coercer.plain_text(&text(node), kind),
+        _ => typer.text(&text(node), kind, false),
     }
 }
 
 /// Nested fields: their selectors start from the element.
-fn read_object(node: &NodeRef<'_>, fields: &[Field], coercer: Coercer<'_>) -> Map<String, Value> {
+fn read_object(node: &NodeRef<'_>, plan: &FieldPlan, typer: Typer<'_>) -> Map<String, Value> {
     let element = Selection::from(*node);
-    let value = |field: &Field| {
-        let locator = field.locator.as_ref()?;
-        let matchers = locator.selectors.iter().filter_map(|selector| Matcher::new(selector).ok());
-        let mut outcomes = matchers.map(|matcher| {
-            read_matches(&element.select_matcher(&matcher), field, locator, coercer)
-        });
-        outcomes.find_map(|outcome| match outcome {
-            Outcome::Found(value) => Some(value),
+    let pair = |inner: &FieldPlan| {
+        let typer = Typer { pick: inner.pick.as_ref(), ..typer };
+        let mut outcomes = inner.selectors.iter().filter_map(|selector| match selector {
+            Ready::Css { matcher, .. } => Some(read(&element, inner, matcher, typer)),
             _ => None,
-        })
+        });
+        let found = outcomes.find_map(Outcome::found);
+        (inner.field.name.clone(), found.unwrap_or(Value::Null))
     };
-    let pair = |field: &Field| (field.name.clone(), value(field).unwrap_or(Value::Null));
-    fields.iter().map(pair).collect()
+    plan.inner.iter().map(pair).collect()
+}
+
+/// A table as rows of texts, or as objects by the texts of its first row.
+fn table(node: &NodeRef<'_>, output: &Output) -> Value {
+    let rows = Selection::from(*node).select("tr");
+    let mut left = MAX_CELLS;
+    let mut texts: Vec<Vec<String>> = Vec::new();
+    for row in rows.nodes() {
+        let cells = Selection::from(*row).select("th, td");
+        let cells: Vec<String> =
+            cells.nodes().iter().take(left).map(|cell| collapse(&text(cell))).collect();
+        left -= cells.len();
+        if !cells.is_empty() {
+            texts.push(cells);
+        }
+    }
+    if *output == Output::TableArray {
+        return Value::from(texts);
+    }
+    let mut rows = texts.into_iter();
+    let names = rows.next().unwrap_or_default();
+    let object = |cells: Vec<String>| {
+        let pairs = names.iter().zip(cells);
+        Value::Object(pairs.map(|(name, cell)| (name.clone(), Value::from(cell))).collect())
+    };
+    rows.map(object).collect()
 }
 
 /// The text of an element, with a space where a block begins or ends.

@@ -1,250 +1,282 @@
-//! What a page says about itself outside of JSON-LD, and which of it answers for a field.
+//! What a page says, gathered once for all fields.
 
-use harvestman_engine::Kind;
-use lol_html::html_content::Element;
-use serde_json::Value;
+mod heading;
+pub(crate) mod labels;
+pub(crate) mod state;
+pub(crate) mod words;
+mod zones;
 
+use std::cell::OnceCell;
+
+use url::Url;
+
+pub(crate) use self::{
+    heading::{Headings, simple, without_site},
+    labels::{Beside, Label, Wanted},
+    state::Leaf,
+    words::{Fit, Vocabulary, Word, Words},
+    zones::Zones,
+};
 use crate::{
-    coerce::Coercer,
-    concept::{Concept, tokens},
-    text::clean,
+    entity::{Entities, Syntax},
+    jsonld, markup, money,
+    tree::{Place, Tag, Tree, decode},
 };
 
-/// The longest text of a marked element; a longer one marks no value.
-pub(crate) const MAX_FACT_BYTES: usize = 4 * 1024;
-/// The most facts that are kept of one page.
-const MAX_FACTS: usize = 5_000;
+/// The most elements whose names say something wanted.
+const MAX_MARKS: usize = 10_000;
+/// The most short texts with a currency.
+const MAX_MONEY: usize = 2_000;
+/// The most meta tags.
+const MAX_METAS: usize = 1_000;
+/// The longest content of a meta tag, in bytes.
+const MAX_META_BYTES: usize = 16 * 1024;
+/// The longest text that may be a price.
+const MAX_MONEY_BYTES: usize = 40;
 
-// How much a source is believed, of 1 (the extraction design, step 4).
-const ITEMPROP: f64 = 0.86;
-const META: f64 = 0.78;
-const HEADING: f64 = 0.85;
-const TITLE: f64 = 0.35;
-const MARK: f64 = 0.62;
-/// Each token of a class that says something else makes it less sure.
-const FOREIGN_TOKEN: f64 = 0.45;
-const MUTED: f64 = 0.4;
-const STRUCK: f64 = 0.33;
-/// Below this a value is no better than none.
-const LEAST: f64 = 0.2;
-
-/// Tokens of classes that say nothing about the value.
-const NEUTRAL: &[&str] = &[
-    "product", "current", "value", "text", "item", "main", "page", "block", "wrapper", "box",
-    "single", "summary", "detail", "details", "info", "the", "js", "c", "m", "u", "entry", "label",
-    "amount", "final", "sale", "now",
-];
-/// Tokens of prices that are not the one to pay.
-const OLD: &[&str] = &[
-    "old", "was", "before", "list", "rrp", "msrp", "regular", "strike", "save", "shipping",
-    "compare", "crossed", "from", "original", "discount",
-];
-
-/// Facts in the order of the page.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    metas: Vec<(String, String)>,
-    pub(crate) marks: Vec<Mark>,
-    /// How many muted elements the parser is in.
-    pub(crate) muted: u32,
-    /// How many struck-through elements the parser is in.
-    pub(crate) struck: u32,
-}
-
-/// A text with what marks it.
+/// An element whose class, id or the like says a wanted word.
 #[derive(Debug)]
 pub(crate) struct Mark {
-    source: Source,
-    pub(crate) text: String,
-    is_muted: bool,
-    is_struck: bool,
+    pub(crate) place: Place,
+    pub(crate) words: Words,
+    /// The value, if it is in an attribute; else it is the element's text.
+    pub(crate) attribute: Option<String>,
 }
 
+/// All facts of one page.
 #[derive(Debug)]
-enum Source {
-    Title,
-    Heading,
-    Property { name: String, is_machine: bool },
-    Words(Vec<String>),
+pub(crate) struct Facts<'a> {
+    pub(crate) tree: Tree<'a>,
+    zones: Vec<Zones>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) labels: Vec<Label>,
+    /// Short texts with a currency.
+    pub(crate) money: Vec<Place>,
+    /// `time` elements, and links that say what they lead to.
+    pub(crate) times: Vec<Place>,
+    pub(crate) links: Vec<Place>,
+    /// Keys in lower case.
+    pub(crate) metas: Vec<(String, String)>,
+    pub(crate) headings: Headings,
+    pub(crate) entities: Entities,
+    pub(crate) language: Option<String>,
+    /// What relative addresses are relative to.
+    pub(crate) base: Url,
+    /// The page's address by its own account, else the one that it was fetched from.
+    pub(crate) address: Url,
+    state: OnceCell<Vec<Leaf>>,
 }
 
-impl Mark {
-    pub(crate) fn title() -> Self {
-        Self::new(Source::Title, String::new())
-    }
-
-    pub(crate) fn heading() -> Self {
-        Self::new(Source::Heading, String::new())
-    }
-
-    /// A microdata property: its value is in an attribute or in its text.
-    pub(crate) fn property(element: &Element<'_, '_>) -> Option<Self> {
-        let name = element.get_attribute("itemprop")?;
-        let attribute = match element.tag_name().as_str() {
-            "meta" => return None,
-            "a" | "link" | "area" => "href",
-            "img" | "audio" | "video" | "iframe" | "source" | "embed" => "src",
-            "time" => "datetime",
-            "data" | "meter" => "value",
-            _ => "content",
+impl<'a> Facts<'a> {
+    pub(crate) fn gather(
+        html: &'a str,
+        url: &Url,
+        vocabulary: &Vocabulary,
+        wanted: &Wanted,
+    ) -> Self {
+        let tree = Tree::new(html);
+        let mut facts = Self {
+            zones: Vec::with_capacity(tree.len()),
+            tree,
+            marks: Vec::new(),
+            labels: Vec::new(),
+            money: Vec::new(),
+            times: Vec::new(),
+            links: Vec::new(),
+            metas: Vec::new(),
+            headings: Headings::default(),
+            entities: Entities::default(),
+            language: None,
+            base: url.clone(),
+            address: url.clone(),
+            state: OnceCell::new(),
         };
-        let value = element.get_attribute(attribute).or_else(|| element.get_attribute("content"));
-        let is_link = matches!(attribute, "href" | "src");
-        // A link's text is its value unless an address is asked for.
-        let is_machine = value.is_some();
-        let text = value.filter(|_| !is_link || element.tag_name() != "a").unwrap_or_default();
-        Some(Self::new(Source::Property { name, is_machine }, text))
+        let mut reader = Reader { vocabulary, wanted, buffer: String::new() };
+        for place in 0..facts.tree.len() {
+            reader.node(&mut facts, place);
+        }
+        for value in jsonld::values(html) {
+            facts.entities.add(value, Syntax::JsonLd);
+        }
+        markup::add(&facts.tree, &facts.base, &mut facts.entities);
+        facts.headings.choose(&facts.metas);
+        if let Some(address) = facts.own_address() {
+            facts.address = address;
+        }
+        facts
     }
 
-    pub(crate) fn of_element(element: &Element<'_, '_>) -> Option<Self> {
-        let named = ["class", "id"].iter().filter_map(|name| element.get_attribute(name));
-        let words: Vec<_> = named.flat_map(|words| tokens(&words)).collect();
-        let is_input =
-            matches!(element.tag_name().as_str(), "input" | "select" | "button" | "form");
-        let is_word = !words.is_empty() && words.len() <= 12 && !is_input;
-        is_word.then(|| Self::new(Source::Words(words), String::new()))
+    /// The address that the page gives itself, if it is that of a page and not of the whole site.
+    fn own_address(&self) -> Option<Url> {
+        let written = self.meta("canonical").chain(self.meta("og:url"));
+        let mut addresses = written.filter_map(|address| self.base.join(address.trim()).ok());
+        addresses.find(|own| matches!(own.scheme(), "http" | "https") && own.path().len() > 1)
     }
 
-    fn new(source: Source, text: String) -> Self {
-        Self { source, text, is_muted: false, is_struck: false }
+    pub(crate) fn zones(&self, place: Place) -> Zones {
+        self.zones.get(place).copied().unwrap_or_default()
     }
 
-    /// Whether the value is known already, so that the text doesn't matter.
-    pub(crate) fn has_value(&self) -> bool {
-        !self.text.is_empty()
+    /// The contents of the meta tags with this key.
+    pub(crate) fn meta<'f>(&'f self, key: &'f str) -> impl Iterator<Item = &'f str> {
+        self.metas
+            .iter()
+            .filter(move |(found, _)| found == key)
+            .map(|(_, content)| content.as_str())
+    }
+
+    /// The state of the page's scripts, read when it is first asked for.
+    pub(crate) fn state(&self) -> &[Leaf] {
+        self.state.get_or_init(|| state::leaves(&state::values(&self.tree)))
     }
 }
 
-impl Facts {
-    pub(crate) fn add_meta(&mut self, key: &str, content: String) {
-        if self.metas.len() < MAX_FACTS && content.len() <= MAX_FACT_BYTES {
-            self.metas.push((key.to_ascii_lowercase(), content));
+struct Reader<'v> {
+    vocabulary: &'v Vocabulary,
+    wanted: &'v Wanted,
+    buffer: String,
+}
+
+impl Reader<'_> {
+    fn node(&mut self, facts: &mut Facts<'_>, place: Place) {
+        let parent = facts.tree.parent(place);
+        let mut zones = facts.zones.get(parent).copied().unwrap_or_default();
+        if facts.tree.is_text(place) {
+            facts.zones.push(zones);
+            if !zones.has(Zones::INVISIBLE) && !zones.has(Zones::HEAD) {
+                self.text(facts, place);
+            }
+            return;
         }
+        zones.add(Zones::of_element(&facts.tree, place));
+        let words = self.attributes(facts, place, &mut zones);
+        facts.zones.push(zones);
+        if let Some(words) = words
+            && facts.marks.len() < MAX_MARKS
+            && !zones.has(Zones::INVISIBLE)
+        {
+            facts.marks.push(Mark { place, words, attribute: None });
+        }
+        element(facts, place, zones);
     }
 
-    /// Keeps a mark whose text is still to come; `None` if there are too many.
-    pub(crate) fn begin(&mut self, mut mark: Mark) -> Option<usize> {
-        if self.marks.len() >= MAX_FACTS {
+    /// The wanted words of an element's names, if there are any.
+    fn attributes(
+        &mut self,
+        facts: &mut Facts<'_>,
+        place: Place,
+        zones: &mut Zones,
+    ) -> Option<Words> {
+        let tag = facts.tree.tag(place);
+        if matches!(tag, Tag::Html | Tag::Body | Tag::Form | Tag::Meta | Tag::Link | Tag::Script) {
             return None;
         }
-        mark.is_muted = self.muted > 0;
-        mark.is_struck = self.struck > 0;
-        self.marks.push(mark);
-        Some(self.marks.len() - 1)
-    }
-
-    /// Where relative addresses start from, if the page says so.
-    pub(crate) fn base(&self) -> Option<&str> {
-        self.metas.iter().find(|(key, _)| key == "base").map(|(_, address)| address.as_str())
-    }
-
-    /// The most believable value for a concept; an error if there are only unusable ones.
-    pub(crate) fn pick(
-        &self,
-        concept: &Concept,
-        kind: &Kind,
-        coercer: Coercer<'_>,
-    ) -> Option<Result<Value, String>> {
-        if let Kind::Array(element) = kind {
-            return self.pick_all(concept, element, coercer).map(Ok);
-        }
-        let mut candidates = self.candidates(concept);
-        // Stable: the first on the page wins among equals.
-        candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        let mut failure = None;
-        for candidate in candidates.iter().filter(|candidate| candidate.weight >= LEAST) {
-            match candidate.value(kind, coercer) {
-                Ok(value) => return Some(Ok(value)),
-                Err(message) => failure = failure.or(Some(message)),
-            }
-        }
-        failure.map(Err)
-    }
-
-    /// All values of the first source that has any.
-    fn pick_all(&self, concept: &Concept, kind: &Kind, coercer: Coercer<'_>) -> Option<Value> {
-        let candidates = self.candidates(concept);
-        let best = candidates.iter().map(|candidate| candidate.weight).fold(0.0, f64::max);
-        let same = candidates.iter().filter(|candidate| candidate.weight >= best.max(LEAST));
-        let mut values = Vec::new();
-        for candidate in same {
-            // Keywords are one text with commas.
-            for text in candidate
-                .text
-                .split(',')
-                .filter(|_| best <= META)
-                .chain(Some(candidate.text).filter(|_| best > META))
-            {
-                let part = Candidate { text, ..*candidate };
-                values
-                    .extend(part.value(kind, coercer).ok().filter(|value| !values.contains(value)));
-            }
-        }
-        (!values.is_empty()).then_some(Value::Array(values))
-    }
-
-    fn candidates(&self, concept: &Concept) -> Vec<Candidate<'_>> {
-        let rank = |keys: &[String], name: &str| {
-            keys.iter().position(|key| key.eq_ignore_ascii_case(name))
-        };
-        // A later key of the table is a little less sure.
-        let later = |place: usize| 1.0 - 0.01 * place.min(20) as f64;
-        let metas = self.metas.iter().filter_map(|(key, content)| {
-            let place = rank(&concept.meta, key)?;
-            let weight = if key == "og:title" || key == "twitter:title" { 0.62 } else { META };
-            Some(Candidate { text: content, is_machine: true, weight: weight * later(place) })
-        });
-        let marks = self.marks.iter().filter_map(|mark| {
-            let (weight, is_machine) = match &mark.source {
-                Source::Title if concept.is_heading => (TITLE, false),
-                Source::Heading if concept.is_heading => (HEADING, false),
-                Source::Property { name, is_machine } => {
-                    let names = name.split_ascii_whitespace();
-                    let place = names.filter_map(|name| rank(&concept.itemprop, name)).min()?;
-                    (ITEMPROP * later(place), *is_machine)
-                }
-                Source::Words(words) => (word_weight(words, concept)?, false),
-                _ => return None,
+        let mut words = Words::default();
+        for number in 0..facts.tree.attributes(place).len() {
+            let (name, value) = facts.tree.attributes(place)[number];
+            let says = match name {
+                "class" | "id" | "itemprop" | "rel" => true,
+                "name" => tag != Tag::Input,
+                _ => name.starts_with("data-") && is_role(name),
             };
-            if mark.text.is_empty() || mark.text.len() > MAX_FACT_BYTES {
-                return None;
+            if says && value.len() <= 300 {
+                let vocabulary = self.vocabulary;
+                words::each_word(value, &mut self.buffer, |word| {
+                    words.add(word, vocabulary);
+                    let is_small =
+                        matches!(tag, Tag::Button | Tag::A | Tag::Input | Tag::I | Tag::Span);
+                    if !(is_small && matches!(word, "cart" | "basket")) {
+                        zones.add(Zones::of_word(word));
+                    }
+                });
+            } else if name.starts_with("data-") && !value.is_empty() && value.len() <= 120 {
+                self.data_attribute(facts, place, name, value);
             }
-            let muted = if mark.is_muted { MUTED } else { 1.0 };
-            let struck = if mark.is_struck == concept.is_struck { 1.0 } else { STRUCK };
-            Some(Candidate { text: &mark.text, is_machine, weight: weight * muted * struck })
-        });
-        metas.chain(marks).collect()
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Candidate<'a> {
-    text: &'a str,
-    /// Written by a program for programs.
-    is_machine: bool,
-    weight: f64,
-}
-
-impl Candidate<'_> {
-    fn value(&self, kind: &Kind, coercer: Coercer<'_>) -> Result<Value, String> {
-        let text = clean(self.text);
-        if self.is_machine { coercer.machine_text(&text, kind) } else { coercer.text(&text, kind) }
-    }
-}
-
-/// How well the words of a class fit: all of a phrase, and little else.
-fn word_weight(words: &[String], concept: &Concept) -> Option<f64> {
-    let fits = |phrase: &String| {
-        let phrase = tokens(phrase);
-        let has_all = phrase.iter().all(|word| words.contains(word));
-        if !has_all {
-            return None;
         }
-        let foreign = words.iter().filter(|word| !phrase.contains(word));
-        let foreign: Vec<_> = foreign.filter(|word| !NEUTRAL.contains(&word.as_str())).collect();
-        let is_old = !concept.is_struck && foreign.iter().any(|word| OLD.contains(&word.as_str()));
-        let old = if is_old { STRUCK } else { 1.0 };
-        Some(MARK * old / (1.0 + FOREIGN_TOKEN * foreign.len() as f64))
-    };
-    concept.marks.iter().filter_map(fits).reduce(f64::max)
+        (!words.wanted.is_empty()).then_some(words)
+    }
+
+    /// `data-price="9.90"`.
+    fn data_attribute(&mut self, facts: &mut Facts<'_>, place: Place, name: &str, value: &str) {
+        let mut words = Words::default();
+        let vocabulary = self.vocabulary;
+        words::each_word(&name["data-".len()..], &mut self.buffer, |word| {
+            words.add(word, vocabulary);
+        });
+        if !words.wanted.is_empty() && facts.marks.len() < MAX_MARKS {
+            facts.marks.push(Mark { place, words, attribute: Some(decode(value).into_owned()) });
+        }
+    }
+
+    fn text(&mut self, facts: &mut Facts<'_>, place: Place) {
+        labels::add(&facts.tree, place, self.wanted, &mut facts.labels);
+        let text = facts.tree.raw_text(place);
+        if text.len() <= 4 * MAX_MONEY_BYTES && facts.money.len() < MAX_MONEY {
+            let text = text.trim();
+            let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+            if has_digit && text.len() <= MAX_MONEY_BYTES && money::may_have_currency(&decode(text))
+            {
+                facts.money.push(place);
+            }
+        }
+    }
+}
+
+fn element(facts: &mut Facts<'_>, place: Place, zones: Zones) {
+    let tree = &facts.tree;
+    match tree.tag(place) {
+        Tag::Meta => {
+            let key = ["property", "name", "itemprop", "http-equiv"].iter();
+            let key =
+                key.filter_map(|name| tree.raw_attribute(place, name)).find(|key| !key.is_empty());
+            let content = tree.attribute(place, "content");
+            if let (Some(key), Some(content)) = (key, content)
+                && facts.metas.len() < MAX_METAS
+                && content.len() <= MAX_META_BYTES
+            {
+                facts.metas.push((key.to_ascii_lowercase(), content.into_owned()));
+            }
+        }
+        Tag::Link => {
+            let rel = tree.raw_attribute(place, "rel").unwrap_or_default();
+            if rel.eq_ignore_ascii_case("canonical")
+                && let Some(link) = tree.attribute(place, "href")
+            {
+                facts.metas.push(("canonical".to_owned(), link.into_owned()));
+            }
+        }
+        Tag::Base => {
+            let base = tree.attribute(place, "href");
+            if let Some(base) = base.and_then(|base| facts.base.join(base.trim()).ok()) {
+                facts.base = base;
+            }
+        }
+        Tag::Html => {
+            let language =
+                tree.attribute(place, "lang").or_else(|| tree.attribute(place, "xml:lang"));
+            facts.language =
+                language.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        }
+        Tag::Time => facts.times.push(place),
+        Tag::A => {
+            let is_telling = tree.attributes(place).iter().any(|(name, value)| {
+                matches!(*name, "rel") || value.starts_with("tel:") || value.starts_with("mailto:")
+            });
+            if is_telling {
+                facts.links.push(place);
+            }
+        }
+        Tag::Title if !zones.has(Zones::INVISIBLE) || zones.has(Zones::HEAD) => {
+            facts.headings.title(tree, place);
+        }
+        tag if tag.is_heading() => facts.headings.add(tree, place, zones),
+        _ => {}
+    }
+}
+
+/// A data attribute that names the element for tests or scripts.
+fn is_role(name: &str) -> bool {
+    ["test", "qa", "hook", "auto", "role", "component", "field", "element"]
+        .iter()
+        .any(|part| name.contains(part))
 }

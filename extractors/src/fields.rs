@@ -2,39 +2,55 @@
 
 use std::collections::BTreeMap;
 
-use harvestman_engine::{Code, FetchError, Field, Fields, Kind};
+use harvestman_engine::{Code, ExtractStatus, FetchError, FieldMeta, Fields, schema::Origin};
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    coerce::Coercer,
-    concept::Concept,
-    dom,
-    jsonld::{Entities, at_path},
-    located::{self, Outcome},
-    page_scan::{Scan, scan, scan_facts},
-    plan::{FieldPlan, Plan, Way},
+    confidence, dom,
+    entity::{Entities, Syntax},
+    facts::{Facts, state},
+    find::{Finder, Found, Normal, coverage, settled},
+    jsonld,
+    located::{self, Outcome, Typer},
+    page_scan::{Scan, scan},
+    plan::{FieldPlan, Plan, Ready},
+    tree::{Tag, Tree},
 };
 
-/// What the structured data alone has answered.
+/// What has been found so far.
 #[derive(Debug)]
 pub(crate) struct Draft {
     outcomes: Vec<Outcome>,
+    metas: Vec<Option<FieldMeta>>,
 }
 
 impl Draft {
     /// Reads the page's JSON-LD, which takes microseconds.
     pub(crate) fn new(html: &str, plan: &Plan, base: &Url) -> Self {
-        let coercer = Coercer { base };
-        let mut outcomes = vec![Outcome::Missing; plan.fields.len()];
-        if plan.finds {
-            let mut entities = Entities::of_page(html);
-            entities.rank(|entity| coverage(entity, plan));
-            for (outcome, field) in outcomes.iter_mut().zip(&plan.fields) {
-                *outcome = from_entities(field, &entities, coercer);
+        let mut draft = Self {
+            outcomes: vec![Outcome::Missing; plan.fields.len()],
+            metas: vec![None; plan.fields.len()],
+        };
+        if !plan.finds {
+            return draft;
+        }
+        let mut entities = Entities::default();
+        jsonld::values(html).for_each(|value| entities.add(value, Syntax::JsonLd));
+        entities.rank(|entities, entity| coverage(entities, entity, plan), |_| false);
+        for (number, field) in plan.fields.iter().enumerate() {
+            let Some(meaning) = field.meaning.as_ref().filter(|_| field.is_found_first()) else {
+                continue;
+            };
+            let normal = Normal { rule: meaning.concept.rule, base, month_first: false };
+            let found = field
+                .allows(Origin::JsonLd)
+                .then(|| settled(&entities, &field.field, meaning, normal));
+            if let Some(found) = found.flatten() {
+                draft.set(plan, number, found);
             }
         }
-        Self { outcomes }
+        draft
     }
 
     /// Whether every field has its value.
@@ -47,68 +63,197 @@ impl Draft {
         mut self,
         html: &str,
         plan: &Plan,
-        base: &Url,
+        url: &Url,
     ) -> Result<Self, FetchError> {
+        if plan.locates() {
+            self.locate(html, plan, url)?;
+        }
         let lacks = |(field, outcome): (&FieldPlan, &Outcome)| {
-            matches!(field.way, Way::Found(_)) && !matches!(outcome, Outcome::Found(_))
+            field.meaning.is_some() && !matches!(outcome, Outcome::Found(_))
         };
-        let finds = plan.fields.iter().zip(&self.outcomes).any(lacks);
-        let scan = if finds || plan.streams { scan(html, plan, finds) } else { Scan::default() };
-        let base =
-            scan.facts.base().and_then(|written| base.join(written).ok()).unwrap_or(base.clone());
-        let coercer = Coercer { base: &base };
-        let needs_tree = plan.locates() && (!plan.streams || scan.needs_tree);
-        // A pass that was ended for the sake of a tree has not seen all facts.
-        let scan = if scan.needs_tree && finds { scan_facts(html, plan) } else { scan };
-        let tree = if needs_tree { Some(dom::tree(html).ok_or_else(too_deep)?) } else { None };
-        for (number, field) in plan.fields.iter().enumerate() {
-            let outcome = &mut self.outcomes[number];
-            *outcome = match (&field.way, &tree) {
-                (Way::Located(selectors), Some(tree)) => {
-                    dom::read(tree, &field.field, selectors, coercer)
-                }
-                (Way::Located(_), None) => {
-                    located::read(&field.field, &scan.located[number], coercer)
-                }
-                (Way::Found(concept), _) => {
-                    let outcome = std::mem::replace(outcome, Outcome::Missing);
-                    let from_page = || match scan.facts.pick(concept, &field.field.kind, coercer) {
-                        Some(result) => Outcome::of(result),
-                        None => Outcome::Missing,
-                    };
-                    if let Outcome::Found(_) = outcome { outcome } else { outcome.or(from_page()) }
-                }
-            };
+        if plan.fields.iter().zip(&self.outcomes).any(lacks) {
+            self.find(html, plan, url);
         }
         Ok(self)
     }
 
+    /// Looks for the fields by their names.
+    fn find(&mut self, html: &str, plan: &Plan, url: &Url) {
+        let mut facts = Facts::gather(html, url, &plan.vocabulary, &plan.labels);
+        let headings = std::mem::take(&mut facts.headings);
+        facts
+            .entities
+            .rank(|entities, entity| coverage(entities, entity, plan), |name| headings.names(name));
+        facts.headings = headings;
+        for (number, field) in plan.fields.iter().enumerate() {
+            let Some(meaning) = &field.meaning else { continue };
+            if matches!(self.outcomes[number], Outcome::Found(_)) {
+                continue;
+            }
+            match Finder::new(&facts, plan, url, number, meaning).find() {
+                Ok(found) => self.set(plan, number, found),
+                Err(Some(message)) => self.outcomes[number] = Outcome::Invalid(message),
+                Err(None) => {}
+            }
+        }
+    }
+
+    fn set(&mut self, plan: &Plan, number: usize, found: Found) {
+        let confidence = confidence::calibrated(found.confidence);
+        if plan.options.min_confidence.is_some_and(|least| confidence < least) {
+            return;
+        }
+        if plan.options.meta {
+            let mut meta = FieldMeta::new(confidence, found.source);
+            meta.raw = found.raw;
+            meta.path = found.path;
+            self.metas[number] = Some(meta);
+        }
+        self.outcomes[number] = Outcome::Found(found.value);
+    }
+
+    /// Reads the fields with selectors.
+    fn locate(&mut self, html: &str, plan: &Plan, url: &Url) -> Result<(), FetchError> {
+        let scan = if plan.has_css() && plan.streams { scan(html, plan) } else { Scan::default() };
+        let needs_tree = plan.has_css() && (!plan.streams || scan.needs_tree);
+        let document = if needs_tree { Some(dom::tree(html).ok_or_else(too_deep)?) } else { None };
+        let needs = |which: fn(&Ready) -> bool| {
+            plan.fields.iter().any(|field| field.selectors.iter().any(which))
+        };
+        let needs_json = needs(|selector| matches!(selector, Ready::JsonPath(_)));
+        let needs_nodes = needs_json || needs(|selector| matches!(selector, Ready::XPath(_)));
+        let tree = needs_nodes.then(|| Tree::new(html));
+        let json = tree.as_ref().filter(|_| needs_json).map(|tree| embedded(html, tree));
+        let base = base_of(html, url);
+        for (number, field) in plan.fields.iter().enumerate() {
+            let typer = Typer { base: &base, pick: field.pick.as_ref(), month_first: false };
+            for (choice, selector) in field.selectors.iter().enumerate() {
+                let outcome = match (selector, &document, &tree) {
+                    (Ready::Css { matcher, .. }, Some(document), _) => {
+                        dom::read(&document.root().into(), field, matcher, typer)
+                    }
+                    (Ready::Css { .. }, None, _) => {
+                        let captures = scan.located.get(number).and_then(|slots| slots.get(choice));
+                        let captures = captures.map(std::slice::from_ref).unwrap_or_default();
+                        located::read(field, captures, typer)
+                    }
+                    (Ready::XPath(xpath), _, Some(tree)) => {
+                        located::read_xpath(field, xpath, tree, 0, typer)
+                    }
+                    (Ready::JsonPath(path), ..) => {
+                        located::read_json(field, path, json.as_deref().unwrap_or_default(), typer)
+                    }
+                    (Ready::XPath(_), _, None) => Outcome::Missing,
+                };
+                let is_found = matches!(outcome, Outcome::Found(_));
+                let before = std::mem::replace(&mut self.outcomes[number], Outcome::Missing);
+                self.outcomes[number] = before.or(outcome);
+                if is_found {
+                    self.set_selected(plan, number, choice);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_selected(&mut self, plan: &Plan, number: usize, choice: usize) {
+        if plan.options.meta {
+            let mut meta = FieldMeta::new(1.0, "selector");
+            let locator = plan.fields[number].field.locator.as_ref();
+            let selector = locator.and_then(|locator| locator.selectors.get(choice));
+            meta.path = selector.map(|selector| selector.as_str().to_owned()).unwrap_or_default();
+            self.metas[number] = Some(meta);
+        }
+    }
+
     /// The record's fields, in the order of the schema.
-    pub(crate) fn into_fields(self, plan: &Plan) -> Fields {
+    ///
+    /// # Errors
+    /// [`Code::ValidationFailed`] with the fields all the same, when the schema is strict and they
+    /// break it.
+    pub(crate) fn into_fields(mut self, plan: &Plan) -> Result<Fields, FetchError> {
         let mut data = Map::new();
         let mut missing = Vec::new();
         let mut field_errors = BTreeMap::new();
-        for (outcome, FieldPlan { field, .. }) in self.outcomes.into_iter().zip(&plan.fields) {
-            let value = match outcome {
-                Outcome::Found(value) => value,
-                Outcome::Invalid(message) => {
-                    field_errors.insert(field.name.clone(), message);
-                    Value::Null
+        let mut fatal = Vec::new();
+        let mut found = 0;
+        for (number, field) in plan.fields.iter().enumerate() {
+            let name = &field.field.name;
+            let outcome = std::mem::replace(&mut self.outcomes[number], Outcome::Missing);
+            let checked = match outcome {
+                Outcome::Found(value) => match field.check.broken(&value) {
+                    Some(message) => {
+                        if plan.is_strict || plan.options.strict {
+                            fatal.push(format!("{name}: {message}"));
+                        }
+                        Outcome::Invalid(message)
+                    }
+                    None => Outcome::Found(value),
+                },
+                other => other,
+            };
+            let value = match checked {
+                Outcome::Found(value) => {
+                    found += 1;
+                    value
                 }
-                Outcome::Missing => {
-                    if !field.nullable {
-                        missing.push(field.name.clone());
+                Outcome::Missing | Outcome::Invalid(_) if field.field.default.is_some() => {
+                    self.metas[number] = plan.options.meta.then(|| FieldMeta::new(1.0, "default"));
+                    field.field.default.clone().unwrap_or_default()
+                }
+                other => {
+                    self.metas[number] = None;
+                    if is_fatal(field, plan) {
+                        fatal.push(format!(
+                            "{name} is {}",
+                            if other == Outcome::Missing { "missing" } else { "invalid" }
+                        ));
+                    }
+                    match other {
+                        Outcome::Invalid(message) => {
+                            field_errors.insert(name.clone(), message);
+                        }
+                        _ if !field.field.nullable => missing.push(name.clone()),
+                        _ => {}
                     }
                     Value::Null
                 }
             };
-            data.insert(field.name.clone(), value);
+            data.insert(name.clone(), value);
         }
         let mut fields = Fields::from_data(data);
+        fields.extract_status = Some(match found {
+            0 => ExtractStatus::Empty,
+            _ if found < plan.fields.len() => ExtractStatus::Partial,
+            _ => ExtractStatus::Complete,
+        });
         fields.missing = missing;
         fields.field_errors = field_errors;
-        fields
+        fields.meta = plan.options.meta.then(|| self.into_meta(plan));
+        if fatal.is_empty() { Ok(fields) } else { Err(invalid(&fatal).with_partial(fields)) }
     }
+
+    fn into_meta(self, plan: &Plan) -> BTreeMap<String, FieldMeta> {
+        let names = plan.fields.iter().map(|field| field.field.name.clone());
+        names.zip(self.metas).filter_map(|(name, meta)| Some((name, meta?))).collect()
+    }
+}
+
+/// Whether the page fails without this field.
+fn is_fatal(field: &FieldPlan, plan: &Plan) -> bool {
+    let is_wanted = field.field.required || plan.options.strict;
+    is_wanted && !field.field.nullable
+}
+
+fn invalid(reasons: &[String]) -> FetchError {
+    const MAX_REASONS: usize = 5;
+    let first = reasons.iter().take(MAX_REASONS).cloned().collect::<Vec<_>>().join("; ");
+    let message = match reasons.len() {
+        0..=MAX_REASONS => first,
+        all => format!("{first}; and {} more", all - MAX_REASONS),
+    };
+    FetchError::new(Code::ValidationFailed, message)
 }
 
 fn too_deep() -> FetchError {
@@ -116,79 +261,21 @@ fn too_deep() -> FetchError {
     FetchError::new(Code::ExtractFailed, message)
 }
 
-/// The share of the wanted fields that an entity has something for.
-fn coverage(entity: &Map<String, Value>, plan: &Plan) -> f64 {
-    let wanted = plan.fields.iter().filter_map(|field| match &field.way {
-        Way::Found(concept) => Some(concept),
-        Way::Located(_) => None,
-    });
-    let (mut count, mut covered) = (0_u32, 0_u32);
-    for concept in wanted {
-        count += 1;
-        covered += u32::from(concept.jsonld.iter().any(|path| !at_path(entity, path).is_empty()));
-    }
-    f64::from(covered) / f64::from(count.max(1))
+/// All JSON in the page's scripts: JSON-LD first, then its state.
+fn embedded(html: &str, tree: &Tree<'_>) -> Vec<Value> {
+    jsonld::values(html).chain(state::values(tree)).collect()
 }
 
-fn from_entities(plan: &FieldPlan, entities: &Entities, coercer: Coercer<'_>) -> Outcome {
-    let Way::Found(concept) = &plan.way else { return Outcome::Missing };
-    let mut outcome = Outcome::Missing;
-    for entity in entities.iter() {
-        outcome = outcome.or(from_entity(&plan.field, concept, entity, coercer));
-        if matches!(outcome, Outcome::Found(_)) {
-            break;
-        }
+/// Where relative addresses start from: the page's `base`, else its own address.
+fn base_of(html: &str, url: &Url) -> Url {
+    const MAX_HEAD_BYTES: usize = 64 * 1024;
+    let head = crate::text::cut(html, MAX_HEAD_BYTES);
+    let has_base = |tag: &str| memchr::memmem::find(head.as_bytes(), tag.as_bytes()).is_some();
+    if !has_base("<base") && !has_base("<BASE") {
+        return url.clone();
     }
-    outcome
-}
-
-fn from_entity(
-    field: &Field,
-    concept: &Concept,
-    entity: &Map<String, Value>,
-    coercer: Coercer<'_>,
-) -> Outcome {
-    let mut outcome = Outcome::Missing;
-    // The name itself is a key as good as any, after those of the table.
-    let own_key = std::slice::from_ref(&field.name);
-    for path in concept.jsonld.iter().chain(own_key) {
-        let values = at_path(entity, path);
-        if values.is_empty() {
-            continue;
-        }
-        outcome = outcome.or(typed(&values, &field.kind, coercer));
-        if matches!(outcome, Outcome::Found(_)) {
-            break;
-        }
-    }
-    outcome
-}
-
-/// The first usable value, or all of them for a list.
-fn typed(values: &[&Value], kind: &Kind, coercer: Coercer<'_>) -> Outcome {
-    match kind {
-        Kind::Array(element) => match (&**element, values) {
-            // One text with commas, as in `keywords`.
-            (Kind::String, [Value::String(text)]) if text.contains(", ") => {
-                Outcome::of_all(text.split(", ").map(|part| coercer.text(part, element)))
-            }
-            _ => Outcome::of_all(values.iter().map(|value| one(value, element, coercer))),
-        },
-        kind => values
-            .iter()
-            .map(|value| Outcome::of(one(value, kind, coercer)))
-            .fold(Outcome::Missing, Outcome::or),
-    }
-}
-
-fn one(value: &Value, kind: &Kind, coercer: Coercer<'_>) -> Result<Value, String> {
-    let Kind::Object(fields) = kind else { return coercer.value(value, kind) };
-    let Value::Object(entity) = value else { return Err("it is no object".to_owned()) };
-    let mut nested = Map::new();
-    for field in fields {
-        let outcome = from_entity(field, &Concept::of(&field.name), entity, coercer);
-        let value = if let Outcome::Found(value) = outcome { value } else { Value::Null };
-        nested.insert(field.name.clone(), value);
-    }
-    Ok(Value::Object(nested))
+    let tree = Tree::new(head);
+    let base = (0..tree.len()).find(|place| tree.tag(*place) == Tag::Base);
+    let written = base.and_then(|place| tree.attribute(place, "href"));
+    written.and_then(|written| url.join(written.trim()).ok()).unwrap_or_else(|| url.clone())
 }

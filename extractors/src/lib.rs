@@ -32,15 +32,23 @@
 mod capture;
 mod coerce;
 mod concept;
+mod confidence;
 mod dom;
+mod entity;
 mod facts;
 mod fields;
+mod find;
 mod formats;
 mod jsonld;
 mod located;
+mod markup;
+mod money;
 mod page_scan;
 mod plan;
 mod standard;
 mod text;
+mod tree;
+mod validate;
+mod xpath;
 
 pub use crate::standard::{MAX_PAGE_BYTES, Standard};

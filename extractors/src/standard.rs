@@ -7,7 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use harvestman_engine::{
-    Code, Extractor, FetchError, Fields, Page, Schema, Task, params::Format, schema::SchemaError,
+    Code, ExtractOptions, Extractor, FetchError, Fields, Page, Schema, Task, params::Format,
+    schema::SchemaError,
 };
 use url::Url;
 
@@ -31,15 +32,16 @@ const MAX_BYTES_IN_PLACE: usize = 256 * 1024;
 /// done on a blocking thread. The same page always gives the same fields.
 #[derive(Debug, Default)]
 pub struct Standard {
-    /// By the schema's address: the tasks of a job share their schema.
-    plans: Mutex<HashMap<usize, Ready>>,
+    /// By the addresses of schema and options: the tasks of a job share theirs.
+    plans: Mutex<HashMap<(usize, usize), Ready>>,
 }
 
-/// A schema's plan, and the schema, so that no other one gets its address.
+/// A schema's plan, and what it was made of, so that nothing else gets the same address.
 #[derive(Debug)]
 struct Ready {
     plan: Arc<Plan>,
     _schema: Arc<Schema>,
+    _options: Option<Arc<ExtractOptions>>,
 }
 
 impl Standard {
@@ -52,22 +54,35 @@ impl Standard {
     ///
     /// A job that asks first is told once; without that, every record says it.
     pub fn check(schema: &Schema) -> Result<(), SchemaError> {
-        Plan::new(schema).map(drop)
+        Plan::new(schema, &ExtractOptions::default()).map(drop)
     }
 
-    fn plan(&self, schema: &Arc<Schema>) -> Result<Arc<Plan>, FetchError> {
-        let address = Arc::as_ptr(schema) as usize;
+    fn plan(
+        &self,
+        schema: &Arc<Schema>,
+        options: Option<&Arc<ExtractOptions>>,
+    ) -> Result<Arc<Plan>, FetchError> {
+        let address = (
+            Arc::as_ptr(schema) as usize,
+            options.map_or(0, |options| Arc::as_ptr(options) as usize),
+        );
         let mut plans = self.plans.lock().expect("no holder panics");
         if let Some(ready) = plans.get(&address) {
             return Ok(Arc::clone(&ready.plan));
         }
-        let plan = Plan::new(schema);
+        let by_default = ExtractOptions::default();
+        let plan = Plan::new(schema, options.map_or(&by_default, |options| options));
         let plan = plan.map_err(|error| FetchError::new(Code::ExtractFailed, error.to_string()))?;
         let plan = Arc::new(plan);
         if plans.len() >= MAX_PLANS {
             plans.clear();
         }
-        plans.insert(address, Ready { plan: Arc::clone(&plan), _schema: Arc::clone(schema) });
+        let ready = Ready {
+            plan: Arc::clone(&plan),
+            _schema: Arc::clone(schema),
+            _options: options.map(Arc::clone),
+        };
+        plans.insert(address, ready);
         Ok(plan)
     }
 }
@@ -78,7 +93,8 @@ impl Extractor for Standard {
         let params = task.params();
         let formats = params.formats();
         let schema = params.extract.as_ref().filter(|_| formats.contains(&Format::Data));
-        let plan = schema.map(|schema| self.plan(schema)).transpose()?;
+        let plan = schema.map(|schema| self.plan(schema, params.extract_options.as_ref()));
+        let plan = plan.transpose()?;
         let (html, base) = (cut(&page.text, MAX_PAGE_BYTES), &page.final_url);
         let mut draft = None;
         if !formats::need_tree(formats) && html.len() <= MAX_BYTES_IN_PLACE {
@@ -110,7 +126,7 @@ fn finish(
             let draft = draft.unwrap_or_else(|| Draft::new(html, plan, base));
             let draft =
                 if draft.is_complete() { draft } else { draft.complete(html, plan, base)? };
-            draft.into_fields(plan)
+            draft.into_fields(plan)?
         }
         None => Fields::default(),
     };

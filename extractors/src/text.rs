@@ -24,6 +24,50 @@ pub(crate) fn collapse(text: &str) -> String {
     collapsed
 }
 
+/// Text that is gathered piece by piece, white space collapsed.
+#[derive(Debug)]
+pub(crate) struct Collapsed {
+    text: String,
+    most: usize,
+    space_is_due: bool,
+}
+
+impl Collapsed {
+    /// At most so many bytes, and the rest of the piece that passes them.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { text: String::new(), most, space_is_due: false }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.text.len() >= self.most
+    }
+
+    /// White space, whatever comes next.
+    pub(crate) fn space(&mut self) {
+        self.space_is_due = true;
+    }
+
+    pub(crate) fn push(&mut self, piece: &str) {
+        self.space_is_due |= piece.starts_with(char::is_whitespace);
+        for word in piece.split_whitespace() {
+            if self.is_full() {
+                return;
+            }
+            if self.space_is_due && !self.text.is_empty() {
+                self.text.push(' ');
+            }
+            self.text.push_str(word);
+            self.space_is_due = true;
+        }
+        let ends_open = !piece.is_empty() && !piece.ends_with(char::is_whitespace);
+        self.space_is_due &= !ends_open;
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.text
+    }
+}
+
 /// At most `most` bytes from the beginning, whole characters.
 pub(crate) fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]

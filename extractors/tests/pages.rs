@@ -101,6 +101,80 @@ async fn what_does_not_fit_is_null_and_said() {
 }
 
 #[tokio::test]
+async fn selectors_of_three_languages_read_one_page() {
+    let html = r#"<h1>Lamp</h1><ul><li>red <b>1</b><li>blue <b>2</b></ul>
+        <script>window.state = {"product": {"sku": "L-7", "sizes": [1, 2], "parts": [{"n": "a"}]}};</script>
+        <table><tr><th>Size<th>Price<tr><td>S<td>9</table>"#;
+    for (rule, expected) in [
+        (json!({"selector": "//li[2]/b", "type": "integer"}), json!(2)),
+        (json!({"selector": "//li", "type": "array of string"}), json!(["red 1", "blue 2"])),
+        (
+            json!({"selector": "//li", "type": "array", "items": {"n": {"selector": "./b", "type": "integer"}}}),
+            json!([{"n": 1}, {"n": 2}]),
+        ),
+        (json!({"selector": "$.product.sku"}), json!("L-7")),
+        (json!({"selector": "$.product.sizes", "type": "array of integer"}), json!([1, 2])),
+        (
+            json!({"selector": "$.product.parts[*]", "type": "array", "items": {"n": "string"}}),
+            json!([{"n": "a"}]),
+        ),
+        (json!({"selector": "li", "regex": "(\\d)", "type": "integer"}), json!(1)),
+        (json!({"selector": ".none", "default": "?"}), json!("?")),
+        (json!({"selector": [".none", "h1"]}), json!("Lamp")),
+        (
+            json!({"selector": "table", "output": "table_json"}),
+            json!([{"Size": "S", "Price": "9"}]),
+        ),
+        (
+            json!({"selector": "table", "output": "table_array"}),
+            json!([["Size", "Price"], ["S", "9"]]),
+        ),
+    ] {
+        let found = data(json!({"field": rule}), html).await;
+        assert_eq!(found, json!({"field": expected}), "{rule}");
+    }
+    let rule = json!({"name": {"selector": ".none", "fallback": "auto"}});
+    assert_eq!(data(rule, html).await, json!({"name": "Lamp"}));
+}
+
+#[tokio::test]
+async fn a_json_schema_refuses_a_page_that_breaks_it() {
+    let schema = |minimum: u32| {
+        json!({"type": "object", "required": ["name", "price"], "properties": {
+            "name": {"type": "string"}, "price": {"type": "number", "minimum": minimum}, "isbn": {"type": "string"}}})
+    };
+    let fields = extract(schema(1), JSON_LD).await.unwrap();
+    assert_eq!(fields.data.unwrap()["price"], json!(1299.0));
+    assert_eq!(fields.missing, ["isbn"]);
+    for (minimum, html, message) in
+        [(5_000, JSON_LD, "price: 1299 is too small"), (1, "<h1>Lamp</h1>", "price is missing")]
+    {
+        let error = extract(schema(minimum), html).await.unwrap_err();
+        assert_eq!(error.code, harvestman_engine::Code::ValidationFailed);
+        assert!(!error.retryable && error.message.starts_with(message), "{}", error.message);
+        let partial = error.partial.unwrap().data.unwrap();
+        assert!(partial["name"].is_string() && partial["price"].is_null());
+    }
+}
+
+#[tokio::test]
+async fn options_ask_for_meta_and_refuse_what_is_unsure() {
+    let options = |json: Value| {
+        let sketch = json!({"name": "string", "height": "string"});
+        let params = json!({"extract": sketch, "extract_options": json});
+        serde_json::from_value::<Params>(params).unwrap()
+    };
+    let html = format!("{JSON_LD}<p>Height: 40 cm</p>");
+    let fields = run(options(json!({"meta": true})), &html).await.unwrap();
+    let meta = fields.meta.unwrap();
+    assert_eq!((&*meta["name"].source, &*meta["height"].source), ("jsonld", "dom:label"));
+    assert!(meta["name"].confidence > meta["height"].confidence);
+    let fields = run(options(json!({"min_confidence": 0.9})), &html).await.unwrap();
+    assert_eq!(fields.missing, ["height"]);
+    assert!(run(options(json!({"strict": true})), JSON_LD).await.is_err());
+}
+
+#[tokio::test]
 async fn the_page_comes_in_other_forms_too() {
     let params: Params =
         serde_json::from_value(json!({"formats": ["html", "text", "markdown", "links"]})).unwrap();
@@ -131,6 +205,17 @@ async fn hostile_pages_give_fields_or_an_error() {
     extractor_conformance(&Standard::new(), everything(), JSON_LD).await;
     let streaming = Schema::from_json(json!({"a": {"selector": "p"}, "b": "string"})).unwrap();
     extractor_conformance(&Standard::new(), streaming, "<p>a").await;
+}
+
+/// Many of a kind: what is tried of them is bounded, so a page costs time by its length only.
+#[tokio::test]
+async fn a_page_of_very_many_candidates_is_read() {
+    let texts = "<p>sold out 1 2 3 2020</p>".repeat(60_000);
+    let html = format!("<h1>Lamp</h1><p>In stock</p>{texts}");
+    let sketch = json!({"name": "string", "availability": "string", "date": "date"});
+    let found = data(sketch, &html).await;
+    assert_eq!(found["name"], json!("Lamp"));
+    assert!(found["availability"].is_string());
 }
 
 /// What parsers stumble over.

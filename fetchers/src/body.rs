@@ -17,6 +17,11 @@ const MAX_DRAINED_BYTES: usize = 16 * 1024;
 /// How long reading such a body may take.
 const DRAIN_TIME: Duration = Duration::from_millis(200);
 
+/// How much of an error's body is read, so that its kind can be told.
+const MAX_BEGINNING_BYTES: usize = 64 * 1024;
+/// How long reading that may take.
+const BEGINNING_TIME: Duration = Duration::from_millis(500);
+
 /// Reads the body and undoes its `coding`; past `max` bytes of the result it stops at once.
 pub(crate) async fn read(
     response: Response,
@@ -59,6 +64,31 @@ async fn read_compressed(
     }
     decompressor.finish()?;
     Ok(body)
+}
+
+/// The beginning of an error's body, for whoever wants to know what kind of error it is; as much
+/// as comes in time.
+pub(crate) async fn beginning(mut response: Response, coding: Option<&Coding>) -> Vec<u8> {
+    let mut decompressor =
+        coding.and_then(|coding| Decompressor::new(coding, MAX_BEGINNING_BYTES as u64));
+    let (mut body, mut left) = (Vec::new(), MAX_BEGINNING_BYTES);
+    let read = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let is_whole = if let Some(decompressor) = &mut decompressor {
+                decompressor.push(&chunk, &mut body).is_ok()
+            } else {
+                body.extend_from_slice(&chunk[..chunk.len().min(left)]);
+                true
+            };
+            match left.checked_sub(chunk.len()) {
+                Some(rest) if is_whole => left = rest,
+                _ => return,
+            }
+        }
+    };
+    // What has come until then will do.
+    let _ = tokio::time::timeout(BEGINNING_TIME, read).await;
+    body
 }
 
 /// Reads away a short body: a connection with an unread rest is closed, and the next request to

@@ -60,6 +60,19 @@ impl Clients {
     }
 }
 
+/// The client of a proxy. The proxy resolves the names, its own address is the operator's word.
+///
+/// A tunnel is used again, and the connection of a proxy that says that it `keeps` it. Without a
+/// word, for plain HTTP, there are proxies (tinyproxy is one) that hand the rest of a connection to
+/// the server of its first request, and close it with that server: each request makes a new one.
+#[cfg(feature = "proxies")]
+pub(crate) fn proxied(proxy: &url::Url, keeps: bool, user_agent: &HeaderValue) -> Result<Client> {
+    let proxy =
+        reqwest::Proxy::all(proxy.clone()).map_err(|error| Error::part("fetcher", error))?;
+    let max_idle = if keeps { MAX_IDLE_PER_HOST } else { 0 };
+    build(&|| builder(user_agent).proxy(proxy.clone()).pool_max_idle_per_host(max_idle))
+}
+
 fn builder(user_agent: &HeaderValue) -> ClientBuilder {
     let headers = HeaderMap::from_iter([
         (header::ACCEPT, ACCEPT),

@@ -30,6 +30,50 @@ pub(crate) fn of_exchange(error: reqwest::Error, url: &Url) -> FetchError {
     if code == Code::Internal { failure.permanent() } else { failure }
 }
 
+/// No answer came through a proxy. What can't be told apart is the proxy's fault: another one may
+/// do better.
+#[cfg(feature = "proxies")]
+pub(crate) fn of_proxied(
+    error: reqwest::Error,
+    url: &Url,
+    proxy: &crate::way::Proxy<'_>,
+) -> FetchError {
+    let is_tls = error.is_connect() && url.scheme() == "https" && is_invalid_data(&error);
+    if is_tls || error.is_builder() {
+        return of_exchange(error, url);
+    }
+    let cause = root(&error);
+    let message = format!("{}: the proxy {} failed: {cause}", shown(url), proxy.address());
+    FetchError::new(Code::ProxyError, message).with_source(error.without_url())
+}
+
+/// What the proxy itself answers to a request over plain HTTP.
+#[cfg(feature = "proxies")]
+pub(crate) fn of_proxy_answer(
+    response: &reqwest::Response,
+    proxy: &crate::way::Proxy<'_>,
+) -> Option<FetchError> {
+    const WRONG_USER: &str = "wants another user or password";
+    let status = response.status().as_u16();
+    let headers = response.headers();
+    let is_proxy = |value: &http::HeaderValue| {
+        let value = value.as_bytes();
+        value.starts_with(b"tinyproxy") || value.starts_with(b"squid")
+    };
+    let is_own = headers.contains_key("x-squid-error")
+        || headers.contains_key("proxy-status")
+        || headers.get(header::SERVER).is_some_and(is_proxy);
+    let (code, what) = match status {
+        407 => (Code::ProxyError, WRONG_USER),
+        401 if is_own => (Code::ProxyError, WRONG_USER),
+        403 if is_own => (Code::ProxyError, "refuses to fetch this page"),
+        500..=504 if is_own => (Code::ConnectFailed, "can't reach the page"),
+        _ => return None,
+    };
+    let message = format!("the proxy {} {what} (it answered {status})", proxy.address());
+    Some(FetchError::new(code, message))
+}
+
 fn classify(error: &reqwest::Error, url: &Url) -> (Code, String) {
     let cause = root(error);
     if error.is_builder() {
@@ -93,7 +137,15 @@ pub(crate) fn binary(what: &str) -> FetchError {
 
 /// The answer is none that the task accepts.
 pub(crate) fn of_status(response: &reqwest::Response, params: &Params) -> Option<FetchError> {
-    let status = response.status();
+    of_answer(response.status(), response.headers(), params)
+}
+
+/// The answer with this status is none that the task accepts.
+pub(crate) fn of_answer(
+    status: http::StatusCode,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Option<FetchError> {
     let number = status.as_u16();
     if params.accepts_status(number) {
         return None;
@@ -104,11 +156,11 @@ pub(crate) fn of_status(response: &reqwest::Response, params: &Params) -> Option
     let (code, message) = match number {
         429 => (Code::Target429, answered.to_owned()),
         500.. => (Code::Target5xx, answered.to_owned()),
-        300..=399 => (Code::TooManyRedirects, not_followed(answered, response.headers(), params)),
+        300..=399 => (Code::TooManyRedirects, not_followed(answered, headers, params)),
         400..=499 => (Code::Target4xx, answered.to_owned()),
         _ => (Code::Target4xx, format!("{answered}, which accept_status does not list")),
     };
-    let wait = if matches!(number, 429 | 503) { retry_after(response.headers()) } else { None };
+    let wait = if matches!(number, 429 | 503) { retry_after(headers) } else { None };
     Some(FetchError::new(code, message).with_http_status(number).with_retry_after(wait))
 }
 
@@ -121,7 +173,7 @@ fn not_followed(answered: &str, headers: &HeaderMap, params: &Params) -> String 
 }
 
 /// The wait of a `Retry-After`, in seconds or as a date; a past date is no wait.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,20 +1,26 @@
 //! The HTTP fetcher: one attempt, from the task's parameters to the decoded page.
 
 use async_trait::async_trait;
+#[cfg(feature = "proxies")]
+use harvestman_engine::Code;
 use harvestman_engine::{
     Error, FetchError, Fetcher, Page, Params, Result, Task,
     address::{AddressGuard, AddressRule},
 };
+use http::HeaderValue;
 use reqwest::Response;
 use url::Url;
 
 use crate::{
+    blocks::BlockDetector,
     body, charset,
     client::Clients,
     content::{Content, Kind},
     failure,
     redirect::{self, Target},
     request::{Request, refuse_unservable},
+    resolver::check_literal,
+    way::Way,
 };
 
 /// What the `User-Agent` header says when neither the task nor the builder does.
@@ -30,6 +36,8 @@ const DEFAULT_USER_AGENT: &str = concat!("Harvestman/", env!("CARGO_PKG_VERSION"
 ///   `accept_status`. Another origin doesn't get the task's credentials and cookies.
 /// - The whole attempt's deadline is the driver's; a connection has to stand within 10 s.
 ///
+/// - What is sent instead of a page, a captcha for example, is told by a [`BlockDetector`].
+///
 /// What needs a browser, a proxy, a session or robots.txt is refused for good. `wait_ms` and
 /// `block_resources` have no meaning without a browser and are ignored.
 ///
@@ -38,6 +46,9 @@ const DEFAULT_USER_AGENT: &str = concat!("Harvestman/", env!("CARGO_PKG_VERSION"
 pub struct Http {
     clients: Clients,
     guard: AddressGuard,
+    #[cfg(feature = "proxies")]
+    user_agent: HeaderValue,
+    blocks: Option<BlockDetector>,
 }
 
 impl Http {
@@ -50,14 +61,24 @@ impl Http {
 
     /// A fetcher with settings.
     pub fn builder() -> HttpBuilder {
-        HttpBuilder { guard: AddressGuard::new(), user_agent: DEFAULT_USER_AGENT.to_owned() }
+        HttpBuilder {
+            guard: AddressGuard::new(),
+            user_agent: DEFAULT_USER_AGENT.to_owned(),
+            blocks: Some(BlockDetector::default()),
+        }
     }
 
     /// Sends the request and those that its redirects ask for.
-    async fn follow(&self, mut request: Request, params: &Params) -> Result<Answer, FetchError> {
+    async fn follow(
+        &self,
+        mut request: Request,
+        params: &Params,
+        way: &Way<'_>,
+    ) -> Result<Answer, FetchError> {
         let mut left = params.follow_redirects();
         loop {
-            let response = self.send(&request).await?;
+            let response = self.send(&request, way).await?;
+            way.keep_cookies(response.headers(), &request.url);
             match redirect::target(&response, &request.url) {
                 Target::Next(next) if left > 0 => {
                     let status = response.status();
@@ -70,38 +91,88 @@ impl Http {
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<Response, FetchError> {
+    async fn send(&self, request: &Request, way: &Way<'_>) -> Result<Response, FetchError> {
         let port = request.url.port_or_known_default().unwrap_or_default();
-        self.check_literal(&request.url, port)?;
-        let sent = request.send(self.clients.for_port(port)).await;
+        check_literal(&self.guard, &request.url, port)?;
+        let cookies = way.cookies(&request.url);
+        #[cfg(feature = "proxies")]
+        if let Some(proxy) = way.proxy() {
+            crate::resolver::check_known(&self.guard, &request.url, port).await?;
+            let is_tunnel = request.url.scheme() == "https" || proxy.url().scheme() == "socks5h";
+            let client = self.proxied(proxy, is_tunnel || proxy.lease.is_persistent())?;
+            let sent = request.send(&client, cookies).await;
+            let response = sent.map_err(|error| failure::of_proxied(error, &request.url, proxy))?;
+            if !is_tunnel && keeps_connection(response.headers()) {
+                proxy.lease.set_persistent();
+            }
+            return failure::of_proxy_answer(&response, proxy).map_or(Ok(response), Err);
+        }
+        let sent = request.send(self.clients.for_port(port), cookies).await;
         sent.map_err(|error| failure::of_exchange(error, &request.url))
     }
 
-    /// Checks an address that is written in the URL: no resolver sees it.
-    fn check_literal(&self, url: &Url, port: u16) -> Result<(), FetchError> {
-        let ip = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.into(),
-            Some(url::Host::Ipv6(ip)) => ip.into(),
-            Some(url::Host::Domain(_)) | None => return Ok(()),
+    /// The connection pool of a proxy.
+    #[cfg(feature = "proxies")]
+    fn proxied(
+        &self,
+        proxy: &crate::way::Proxy<'_>,
+        keeps: bool,
+    ) -> Result<reqwest::Client, FetchError> {
+        let build = || crate::client::proxied(proxy.url(), keeps, &self.user_agent);
+        proxy.client(keeps, build).map_err(|error| {
+            let message = format!("the proxy {} can't be used", proxy.address());
+            FetchError::new(Code::ProxyError, message).permanent().with_source(error)
+        })
+    }
+
+    /// Makes one attempt on a way that somebody has chosen.
+    pub(crate) async fn fetch_by(&self, task: &Task, way: &Way<'_>) -> Result<Page, FetchError> {
+        let params = task.params();
+        let url = task.target().map_err(|error| FetchError::new(error.code, &*error.message))?;
+        let answer = self.follow(Request::new(url.clone(), params)?, params, way).await?;
+        if let Some(error) = failure::of_status(&answer.response, params) {
+            let url = answer.url.clone();
+            return Err(self.told_apart(error, answer).await.with_final_url(url));
+        }
+        let page = answer.into_page(params.max_bytes()).await?;
+        let judge =
+            |blocks: &BlockDetector| blocks.judge(page.status, &page.headers, &page.text, false);
+        match self.blocks.as_ref().and_then(judge) {
+            Some(error) => Err(error.with_final_url(page.final_url)),
+            None => Ok(page),
+        }
+    }
+
+    /// What an answer with an error status is: a block, if the detector knows it, or `error`.
+    async fn told_apart(&self, error: FetchError, answer: Answer) -> FetchError {
+        let mut response = answer.response;
+        let Some(blocks) = &self.blocks else {
+            body::drain(response).await;
+            return error;
         };
-        self.guard.check(ip, port).map_err(|error| failure::forbidden(error, url))
+        let (status, headers) =
+            (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let content = Content::of(&headers);
+        let body = body::beginning(response, content.coding.as_ref()).await;
+        let judged = blocks.judge(status, &headers, &String::from_utf8_lossy(&body), false);
+        judged.filter(|judged| judged.retryable).unwrap_or(error)
     }
 }
 
 #[async_trait]
 impl Fetcher for Http {
     async fn fetch(&self, task: &Task) -> Result<Page, FetchError> {
-        let params = task.params();
-        refuse_unservable(params)?;
-        let url = task.target().map_err(|error| FetchError::new(error.code, &*error.message))?;
-        let answer = self.follow(Request::new(url.clone(), params)?, params).await?;
-        if let Some(error) = failure::of_status(&answer.response, params) {
-            let Answer { response, url } = answer;
-            body::drain(response).await;
-            return Err(error.with_final_url(url));
-        }
-        answer.into_page(params.max_bytes()).await
+        refuse_unservable(task.params())?;
+        self.fetch_by(task, &Way::direct()).await
     }
+}
+
+/// Whether the proxy says that its connection stays open. Without a word it may well be that it only
+/// hands on bytes, and closes with the server.
+#[cfg(feature = "proxies")]
+fn keeps_connection(headers: &http::HeaderMap) -> bool {
+    let says = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    ["connection", "proxy-connection"].iter().any(|name| headers.get(*name).is_some_and(says))
 }
 
 /// The last answer, whose body is still to come.
@@ -156,6 +227,7 @@ fn within(text: String, max: u64) -> Result<String, FetchError> {
 pub struct HttpBuilder {
     guard: AddressGuard,
     user_agent: String,
+    blocks: Option<BlockDetector>,
 }
 
 impl HttpBuilder {
@@ -173,15 +245,28 @@ impl HttpBuilder {
         self
     }
 
+    /// Sets how challenges, captchas and empty shells are told from pages; `None` takes all for
+    /// pages. By default by the rules of [`BlockDetector::default`].
+    pub fn blocks(mut self, detector: impl Into<Option<BlockDetector>>) -> Self {
+        self.blocks = detector.into();
+        self
+    }
+
     /// Makes the fetcher.
     ///
     /// Fails on a user agent that is no header value, on rules with more than 32 different ports,
     /// and if the TLS library can't be set up.
     pub fn build(self) -> Result<Http> {
-        let user_agent = self.user_agent.parse().map_err(|_| {
+        let user_agent: HeaderValue = self.user_agent.parse().map_err(|_| {
             Error::invalid("user_agent", "holds a control character; write plain text")
         })?;
         let clients = Clients::new(&self.guard, &user_agent)?;
-        Ok(Http { clients, guard: self.guard })
+        Ok(Http {
+            clients,
+            guard: self.guard,
+            #[cfg(feature = "proxies")]
+            user_agent,
+            blocks: self.blocks,
+        })
     }
 }

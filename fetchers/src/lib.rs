@@ -1,4 +1,10 @@
-//! How Harvestman gets a page: [`Http`] fetches over plain HTTP, without a browser.
+//! How Harvestman gets a page.
+//!
+//! - [`Http`] fetches over plain HTTP, without a browser and without a proxy.
+//! - `Browser` (feature `render`) runs the page in Chromium.
+//! - `Router` (feature `proxies`) chooses by a task's parameters, and adds proxies, sessions and
+//!   escalation; what it has no means for it refuses by name.
+//! - [`BlockDetector`] tells a page from a challenge, a captcha or an empty shell.
 //!
 //! Only public addresses are connected to; others have to be allowed, as on the command line with
 //! `--allow-address`:
@@ -20,7 +26,10 @@
 //! # }
 //! ```
 
+mod blocks;
 mod body;
+#[cfg(feature = "render")]
+mod browser;
 mod charset;
 mod client;
 mod content;
@@ -28,8 +37,25 @@ mod decompress;
 mod failure;
 mod http;
 mod prescan;
+#[cfg(feature = "proxies")]
+mod proxies;
 mod redirect;
 mod request;
 mod resolver;
+#[cfg(feature = "proxies")]
+mod router;
+mod way;
+mod webhooks;
 
-pub use crate::http::{Http, HttpBuilder};
+#[cfg(feature = "render")]
+pub use crate::browser::{Browser, BrowserBuilder, BrowserVersion};
+pub use crate::{
+    blocks::{BlockDetector, BlockRule, HeaderRule, Unblocked},
+    http::{Http, HttpBuilder},
+    webhooks::{DEFAULT_WEBHOOK_TIMEOUT, Webhooks, WebhooksBuilder},
+};
+#[cfg(feature = "proxies")]
+pub use crate::{
+    proxies::{MAX_PROXIES, PoolConfig, Proxies, ProxiesConfig, ProxyStatus},
+    router::Router,
+};

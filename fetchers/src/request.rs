@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use harvestman_engine::{Code, FetchError, Params};
+use harvestman_engine::{Code, FetchError, Params, params::Screenshot};
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
@@ -28,18 +28,33 @@ impl Request {
     }
 
     /// Sends it; user and password of the URL become an `Authorization`, if there is none.
+    ///
+    /// `cookies` are those of a session, which go before the task's own.
     pub(crate) async fn send(
         &self,
         client: &reqwest::Client,
+        cookies: Option<HeaderValue>,
     ) -> reqwest::Result<reqwest::Response> {
         let mut request = client.request(self.method.clone(), self.url.clone());
         if !self.headers.is_empty() {
             request = request.headers(self.headers.clone());
         }
+        if let Some(cookies) = cookies {
+            request = request.headers(self.with_cookies(&cookies));
+        }
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
         request.send().await
+    }
+
+    /// The `Cookie` header that replaces the request's own.
+    fn with_cookies(&self, cookies: &HeaderValue) -> HeaderMap {
+        let own = self.headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let joined = [cookies.as_bytes(), own].join(&b"; "[..]);
+        let joined = if own.is_empty() { cookies.as_bytes() } else { &joined };
+        let value = HeaderValue::from_bytes(joined);
+        value.into_iter().map(|value| (header::COOKIE, value)).collect()
     }
 
     /// The URL without user and password, which belong into no record.
@@ -54,6 +69,22 @@ impl Request {
     }
 }
 
+/// Refuses what can't be had without a proxy, a session or robots.txt.
+#[cfg(feature = "render")]
+pub(crate) fn refuse_unrenderable(params: &Params) -> Result<(), FetchError> {
+    let mut plain = params.clone();
+    (plain.render, plain.wait_for, plain.screenshot, plain.actions) = (None, None, None, None);
+    refuse_unservable(&plain)
+}
+
+/// Refuses what can't be had without robots.txt, which no fetcher of ours reads yet.
+#[cfg(feature = "proxies")]
+pub(crate) fn refuse_robots(params: &Params) -> Result<(), FetchError> {
+    let mut robots = Params::new();
+    robots.respect_robots = params.respect_robots;
+    refuse_unservable(&robots)
+}
+
 /// Refuses what can't be had without a browser, a proxy, a session or robots.txt.
 pub(crate) fn refuse_unservable(params: &Params) -> Result<(), FetchError> {
     const BROWSER: &str = "needs a browser; configure a fetcher that has one";
@@ -64,7 +95,7 @@ pub(crate) fn refuse_unservable(params: &Params) -> Result<(), FetchError> {
     let asked = [
         (params.render == Some(true), "render", Code::RenderFailed, BROWSER),
         (params.wait_for.is_some(), "wait_for", Code::RenderFailed, BROWSER),
-        (params.screenshot == Some(true), "screenshot", Code::RenderFailed, BROWSER),
+        (params.screenshot() != Screenshot::Off, "screenshot", Code::RenderFailed, BROWSER),
         (has_actions, "actions", Code::RenderFailed, BROWSER),
         (params.proxy_type.is_some(), "proxy_type", Code::ProxyError, PROXY),
         (params.country.is_some(), "country", Code::ProxyError, PROXY),

@@ -47,6 +47,41 @@ impl Resolve for GuardedResolver {
     }
 }
 
+/// Checks the addresses that a proxy will most likely find for a name. A name that is not known
+/// here may be known to the proxy, and passes.
+#[cfg(feature = "proxies")]
+pub(crate) async fn check_known(
+    guard: &AddressGuard,
+    url: &url::Url,
+    port: u16,
+) -> Result<(), harvestman_engine::FetchError> {
+    let Some(url::Host::Domain(host)) = url.host() else { return Ok(()) };
+    let lookup = tokio::net::lookup_host((host, port));
+    let Ok(Ok(answers)) = tokio::time::timeout(LOOKUP_TIME, lookup).await else { return Ok(()) };
+    match check(guard, port, answers) {
+        Err(ResolveError::Forbidden(error)) => Err(crate::failure::forbidden(error, url)),
+        _ => Ok(()),
+    }
+}
+
+/// How long a name is looked up that a proxy will look up again.
+#[cfg(feature = "proxies")]
+const LOOKUP_TIME: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Checks an address that is written in the URL: no resolver sees it.
+pub(crate) fn check_literal(
+    guard: &AddressGuard,
+    url: &url::Url,
+    port: u16,
+) -> Result<(), harvestman_engine::FetchError> {
+    let ip = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.into(),
+        Some(url::Host::Ipv6(ip)) => ip.into(),
+        Some(url::Host::Domain(_)) | None => return Ok(()),
+    };
+    guard.check(ip, port).map_err(|error| crate::failure::forbidden(error, url))
+}
+
 fn check(
     guard: &AddressGuard,
     port: u16,

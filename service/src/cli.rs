@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use harvestman::address::AddressRule;
 
+use crate::{doctor::DoctorArgs, fetching::FetchArgs};
+
 /// Batch web scraping: a list of URLs in, one file of records out.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, disable_help_subcommand = true)]
@@ -26,9 +28,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fetch a list of URLs and write a record for each to a file
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Show what is found on one page, where, and how sure that is
+    Extract(ExtractArgs),
     /// Scrape a small shop that this command serves on this machine
     Demo(DemoArgs),
+    /// Say what there is to work with: browser, proxies, store, disk, clock
+    Doctor(DoctorArgs),
 }
 
 /// Fetch a list of URLs and write a record for each to a file.
@@ -108,6 +114,9 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) allowed: Vec<AddressRule>,
 
+    #[command(flatten)]
+    pub(crate) fetching: FetchArgs,
+
     /// How long a first Ctrl-C waits for the pages under way, in seconds
     #[arg(long, env = "HARVESTMAN_GRACE", default_value_t = 60, value_name = "S")]
     pub(crate) grace: u64,
@@ -123,6 +132,44 @@ pub(crate) struct RunArgs {
     /// Begin anew, whatever an earlier run has left
     #[arg(long, env = "HARVESTMAN_RESTART")]
     pub(crate) restart: bool,
+}
+
+/// Show what is found on one page, where, and how sure that is.
+///
+/// For finding out what a schema yields before it goes into a job.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExtractArgs {
+    /// The page: an http or https URL, or an HTML file in UTF-8
+    pub(crate) page: String,
+
+    /// A field to find on the page, e.g. `price:number`; may be repeated
+    #[arg(short, long = "extract", value_name = "NAME:TYPE", value_parser = field)]
+    pub(crate) fields: Vec<(String, String)>,
+
+    /// A JSON file with the fields to find: a sketch or a JSON Schema
+    #[arg(long, value_name = "FILE", conflicts_with = "fields")]
+    pub(crate) schema: Option<PathBuf>,
+
+    /// The address that a file's page has, for relative links
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// Say what a strict job would refuse
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long fetching may take, in seconds
+    #[arg(long, default_value_t = 30, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub(crate) timeout: u64,
+
+    /// An address or network that may be fetched from although it isn't public; may be repeated
+    #[arg(long = "allow-address", value_delimiter = ',', value_name = "ADDR")]
+    pub(crate) allowed: Vec<AddressRule>,
 }
 
 /// Scrape a small shop that this command serves on this machine.
@@ -158,6 +205,8 @@ Examples:
   harvestman run urls.csv --extract name:string --extract price:number --output products.parquet
   harvestman run urls.ndjson -c 64 --output pages.ndjson.gz
   cat list.txt | harvestman run - --extract title:string --output titles.csv
+  harvestman run urls.csv --render --wait-for .price --extract price:number --output prices.csv
+  harvestman run urls.csv --proxies proxies.toml --escalate --output pages.ndjson
 
 Types: string, integer, number, boolean, date, datetime, url, any, \"array of T\", \"enum · a | b\",
 \"nullable T\". A line of the list may override most settings: {\"url\": …, \"timeout_ms\": 5000}.

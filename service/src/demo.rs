@@ -92,8 +92,8 @@ fn command(args: &DemoArgs, list: &Path, shop: SocketAddr) -> Vec<String> {
 
 fn parse(command: &[String]) -> RunArgs {
     match Cli::parse_from(command).command {
-        Command::Run(args) => args,
-        Command::Demo(_) => unreachable!("the command was written as a run"),
+        Command::Run(args) => *args,
+        _ => unreachable!("the command was written as a run"),
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod cli;
 mod demo;
+mod doctor;
+mod extract;
+mod fetching;
 mod run;
 mod say;
 
@@ -27,7 +30,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("the operating system gives us threads");
     let code = match cli.command {
         Command::Run(args) => runtime.block_on(run::main(&args)),
+        Command::Extract(args) => runtime.block_on(extract::main(&args)),
         Command::Demo(args) => runtime.block_on(demo::main(&args)),
+        Command::Doctor(args) => runtime.block_on(doctor::main(&args)),
     };
     // A thread may still wait for standard input, which can't be interrupted.
     runtime.shutdown_background();

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use harvestman::{Ending, Report};
 
 pub(crate) use self::failure::Failure;
+pub(crate) use self::plan::schema;
 use self::{display::Display, plan::Plan};
 use crate::cli::RunArgs;
 
@@ -35,11 +36,14 @@ pub(crate) async fn main(args: &RunArgs) -> ExitCode {
 
 async fn run(args: &RunArgs, display: &Display) -> Result<Report, Failure> {
     let plan = Plan::new(args)?;
-    let (job, state) = plan.into_job(display).await?;
+    let (job, state, browser) = plan.into_job(display).await?;
     let job = job.spawn();
     let watching = display.follow(job.watch());
     let report = signals::obeyed_by(job, display).await;
     watching.stop().await;
+    if let Some(browser) = browser {
+        browser.close().await;
+    }
     let report = report?;
     if matches!(report.ending, Ending::Completed | Ending::Cancelled) {
         state.remove()?;

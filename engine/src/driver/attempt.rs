@@ -45,6 +45,7 @@ pub(crate) struct Found {
     pub(crate) fields: Fields,
     pub(crate) status: u16,
     pub(crate) final_url: String,
+    pub(crate) screenshot: Option<String>,
     pub(crate) hold: Hold,
 }
 
@@ -56,10 +57,12 @@ impl Plugins {
         mut pending: Pending,
         permit: Permit,
     ) -> Attempt {
+        let task = Arc::clone(&pending.task);
+        // Waiting for a browser is our own affair and says nothing about the host.
+        let _room = AssertUnwindSafe(self.fetcher.admit(&task)).catch_unwind().await;
         let begun = Instant::now();
         pending.first_begun.get_or_insert(begun);
         pending.attempts += 1;
-        let task = Arc::clone(&pending.task);
         let (mut answered, mut permit) = (None, Some(permit));
         let work = AssertUnwindSafe(self.fetch_and_extract(&task, &mut answered, &mut permit));
         let outcome = work.catch_unwind().await.unwrap_or_else(|payload| {
@@ -89,7 +92,13 @@ impl Plugins {
             error.with_final_url(page.final_url.as_str())
         };
         let fields = extracted.map_err(slow).flatten().map_err(fail)?;
-        Ok(Found { fields, status: page.status, final_url: page.final_url.into(), hold })
+        Ok(Found {
+            fields,
+            status: page.status,
+            final_url: page.final_url.into(),
+            screenshot: page.screenshot,
+            hold,
+        })
     }
     /// Waits for room for a page, for as long as it takes: that is the job's own affair, which counts
     /// neither against the task nor against the host or the other jobs.

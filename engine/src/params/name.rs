@@ -29,6 +29,7 @@ params! {
     Country = "country";
     SessionId = "session_id";
     Extract = "extract";
+    ExtractOptions = "extract_options";
     Retry = "retry";
     Method = "method";
     Headers = "headers";

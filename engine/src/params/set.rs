@@ -12,12 +12,12 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, Error as _, MapAccess},
 };
-use serde_json::Value;
 
 use super::{
-    MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_NESTING, MAX_RETRIES, Param, Params, RetryParams, Said,
-    TIMEOUT_RANGE, is_deeper_than, said::SaidHeaders,
+    MAX_FOLLOW_REDIRECTS, MAX_HEADERS, MAX_RETRIES, Param, Params, RetryParams, Said,
+    TIMEOUT_RANGE, action, said::SaidHeaders,
 };
+use crate::ExtractOptions;
 
 /// Keys of a job, which a line can't have.
 const JOB_KEYS: &[&str] = &[
@@ -39,6 +39,8 @@ const JOB_KEYS: &[&str] = &[
     "dry_run",
 ];
 
+/// The longest `session_id`, in bytes.
+const MAX_SESSION_BYTES: usize = 64;
 /// The longest wait for `wait_ms`: the longest attempt.
 const MAX_WAIT_MS: u64 = *TIMEOUT_RANGE.end();
 
@@ -69,9 +71,10 @@ fn set_param<'de, D: Deserializer<'de>>(
     match param {
         Param::Render => set(&mut params.render, value),
         Param::ProxyType => set(&mut params.proxy_type, value),
-        Param::Country => set(&mut params.country, value),
-        Param::SessionId => set(&mut params.session_id, value),
+        Param::Country => set_checked(&mut params.country, value, |text: String| country(&text)),
+        Param::SessionId => set_checked(&mut params.session_id, value, session),
         Param::Extract => set(&mut params.extract, value),
+        Param::ExtractOptions => set_checked(&mut params.extract_options, value, extract_options),
         Param::Retry => set_checked(&mut params.retry, value, retry),
         Param::Method => set_checked(&mut params.method, value, |name: String| method(&name)),
         Param::Headers => set_headers(&mut params.headers, said, value),
@@ -86,7 +89,7 @@ fn set_param<'de, D: Deserializer<'de>>(
         Param::WaitMs => set_checked(&mut params.wait, value, wait),
         Param::BlockResources => set(&mut params.block_resources, value),
         Param::Screenshot => set(&mut params.screenshot, value),
-        Param::Actions => set_checked(&mut params.actions, value, actions),
+        Param::Actions => set_checked(&mut params.actions, value, action::check),
         Param::Formats => set(&mut params.formats, value),
         Param::RespectRobots => set(&mut params.respect_robots, value),
     }
@@ -123,6 +126,26 @@ fn set_checked<'de, T, U: Deserialize<'de>, D: Deserializer<'de>>(
     Ok(())
 }
 
+fn country(text: &str) -> Result<String, String> {
+    if text.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Err(format!("{:?} is no country; write two letters, e.g. \"de\"", excerpt(text)));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// It becomes part of a user name at a proxy, where other characters may have a meaning.
+fn session(text: String) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > MAX_SESSION_BYTES || !text.bytes().all(is_plain) {
+        return Err(format!("must be 1 to {MAX_SESSION_BYTES} letters, digits, `-`, `_` or `.`"));
+    }
+    Ok(text)
+}
+
+fn excerpt(text: &str) -> String {
+    crate::excerpt(text.as_bytes(), 40)
+}
+
 fn timeout(ms: u64) -> Result<Duration, String> {
     let (least, most) = (TIMEOUT_RANGE.start(), TIMEOUT_RANGE.end());
     in_range(ms, *least, *most).map(Duration::from_millis)
@@ -152,11 +175,9 @@ fn retry(retry: RetryParams) -> Result<Arc<RetryParams>, String> {
     Ok(Arc::new(retry))
 }
 
-fn actions(actions: Vec<Value>) -> Result<Vec<Value>, String> {
-    if actions.iter().any(|action| is_deeper_than(action, MAX_NESTING)) {
-        return Err(format!("is nested deeper than {MAX_NESTING} levels"));
-    }
-    Ok(actions)
+fn extract_options(options: ExtractOptions) -> Result<Arc<ExtractOptions>, String> {
+    let fits = options.min_confidence.is_none_or(|least| (0.0..=1.0).contains(&least));
+    if fits { Ok(Arc::new(options)) } else { Err("min_confidence: must be 0 to 1".to_owned()) }
 }
 
 fn method(name: &str) -> Result<Method, String> {

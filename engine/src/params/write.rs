@@ -15,6 +15,7 @@ impl Params {
             Param::Country => to_value(&self.country),
             Param::SessionId => to_value(&self.session_id),
             Param::Extract => to_value(&self.extract),
+            Param::ExtractOptions => to_value(&self.extract_options),
             Param::Retry => to_value(&self.retry),
             Param::Method => to_value(self.method.as_ref().map(Method::as_str)),
             Param::Headers => Ok(self.headers.as_deref().map_or(Value::Null, headers)),

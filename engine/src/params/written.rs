@@ -10,6 +10,7 @@ pub(crate) const KEYS: &[&str] = &[
     "country",
     "session_id",
     "extract",
+    "extract_options",
     "retry",
     "method",
     "headers",
@@ -60,12 +61,16 @@ pub(crate) fn json() -> impl Strategy<Value = Value> {
 fn value(key: &str) -> BoxedStrategy<Value> {
     let some = match key {
         "proxy_type" => select(vec!["datacenter", "residential", "mobile"]).prop_map_into().boxed(),
-        "country" | "session_id" | "wait_for" => "[a-z]{1,3}".prop_map(Value::from).boxed(),
+        "country" => "[a-zA-Z]{2}".prop_map(Value::from).boxed(),
+        "session_id" | "wait_for" => "[a-z]{1,3}".prop_map(Value::from).boxed(),
         "extract" => select(vec![
             json!({"a": "string"}),
             json!({"price": "nullable number · in euros", "b": {"selector": ".x", "all": true}}),
         ])
         .boxed(),
+        "extract_options" => (any::<bool>(), any::<bool>())
+            .prop_map(|(strict, meta)| json!({"strict": strict, "meta": meta}))
+            .boxed(),
         "retry" => (0..11, any::<bool>())
             .prop_map(|(max, escalate)| json!({"max": max, "on": ["5xx"], "escalate": escalate}))
             .boxed(),
@@ -79,13 +84,28 @@ fn value(key: &str) -> BoxedStrategy<Value> {
         "accept_status" => prop::collection::vec(status(), 0..3).prop_map(Value::from).boxed(),
         "follow_redirects" => (0..51).prop_map(Value::from).boxed(),
         "wait_ms" => (0..120_001).prop_map(Value::from).boxed(),
-        "actions" => prop::collection::vec(json(), 0..3).prop_map(Value::from).boxed(),
+        "screenshot" => select(vec![json!(true), json!(false), json!("full")]).boxed(),
+        "actions" => prop::collection::vec(action(), 0..3).prop_map(Value::from).boxed(),
         "formats" => prop::collection::vec(select(vec!["data", "html", "links"]), 0..3)
             .prop_map(Value::from)
             .boxed(),
         _ => any::<bool>().prop_map(Value::from).boxed(),
     };
     prop_oneof![1 => Just(Value::Null), 6 => some].boxed()
+}
+
+fn action() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!({"click": "a.more"}),
+        json!({"type": {"selector": "#q", "text": "lamp"}}),
+        json!({"scroll": -80}),
+        json!({"scroll": "bottom"}),
+        json!({"scroll": "#end"}),
+        json!({"wait": 500}),
+        json!({"wait": "h1"}),
+        json!({"select": {"selector": "#size", "text": "L"}}),
+        json!({"press": "Enter"}),
+    ])
 }
 
 /// Few names, so that lines and defaults meet; nulls remove.

@@ -2,27 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Field, Kind, Locator, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, Output, SchemaError};
+use super::{Field, Kind, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, SchemaError, json_schema, rule};
 use crate::params::{MAX_NESTING, is_deeper_than};
 
-const RULE_KEYS: &[&str] = &[
-    "type",
-    "description",
-    "selector",
-    "output",
-    "attr",
-    "all",
-    "items",
-    "properties",
-    "fields",
-    "nullable",
-];
 /// Keys by which an object is a rule; with none of them it is a nested object.
 const RULE_MARKS: &[&str] = &["type", "selector", "output", "attr", "items"];
 const TYPES: &str = "string, integer, number, boolean, date, datetime, url, any, \
                      `array of …`, `enum · a | b`";
 
-type Result<T> = std::result::Result<T, SchemaError>;
+pub(super) type Result<T> = std::result::Result<T, SchemaError>;
 
 pub(super) fn read(written: &Value) -> Result<Vec<Field>> {
     if written.to_string().len() > MAX_BYTES {
@@ -34,14 +22,11 @@ pub(super) fn read(written: &Value) -> Result<Vec<Field>> {
     let Some(object) = written.as_object() else {
         return Err(wrong("", "must be an object of field names and types"));
     };
-    let is_json_schema = object.contains_key("$schema")
-        || (object.get("type").is_some_and(|kind| kind == "object")
-            && object.get("properties").is_some_and(Value::is_object));
-    if is_json_schema {
-        let message = "is a JSON Schema, which can't be used yet; write {\"field\": \"type\"}";
-        return Err(wrong("", message));
-    }
-    let fields = read_fields("", object, 1)?;
+    let fields = if json_schema::is_one(written) {
+        json_schema::read(object)?
+    } else {
+        read_fields("", object, 1)?
+    };
     if count(&fields) > MAX_FIELDS {
         return Err(wrong("", format!("has more than {MAX_FIELDS} fields")));
     }
@@ -60,7 +45,11 @@ fn count_in(kind: &Kind) -> usize {
     }
 }
 
-fn read_fields(path: &str, object: &Map<String, Value>, depth: usize) -> Result<Vec<Field>> {
+pub(super) fn read_fields(
+    path: &str,
+    object: &Map<String, Value>,
+    depth: usize,
+) -> Result<Vec<Field>> {
     if depth > MAX_DEPTH {
         return Err(wrong(path, format!("is nested deeper than {MAX_DEPTH} levels")));
     }
@@ -70,23 +59,17 @@ fn read_fields(path: &str, object: &Map<String, Value>, depth: usize) -> Result<
     object.iter().map(|(name, value)| read_field(path, name, value, depth)).collect()
 }
 
-fn read_field(parent: &str, name: &str, value: &Value, depth: usize) -> Result<Field> {
+pub(super) fn read_field(parent: &str, name: &str, value: &Value, depth: usize) -> Result<Field> {
     let path = format!("{parent}.{name}");
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(wrong(&path, "needs a name without control characters"));
     }
-    let mut field = Field {
-        name: name.to_owned(),
-        kind: Kind::Any,
-        nullable: false,
-        hint: None,
-        locator: None,
-    };
+    let mut field = Field::named(name);
     match value {
         Value::String(sketch) => read_sketch(&path, sketch, &mut field)?,
         Value::Array(elements) => field.kind = read_list(&path, elements, depth)?,
         Value::Object(object) if RULE_MARKS.iter().any(|mark| object.contains_key(*mark)) => {
-            read_rule(&path, object, depth, &mut field)?;
+            rule::read(&path, object, depth, &mut field)?;
         }
         Value::Object(object) => field.kind = Kind::Object(read_fields(&path, object, depth + 1)?),
         _ => return Err(wrong(&path, "must be a type, a rule with a selector, or nested fields")),
@@ -95,7 +78,7 @@ fn read_field(parent: &str, name: &str, value: &Value, depth: usize) -> Result<F
 }
 
 /// `["number"]` or `[{"price": "number"}]`.
-fn read_list(path: &str, elements: &[Value], depth: usize) -> Result<Kind> {
+pub(super) fn read_list(path: &str, elements: &[Value], depth: usize) -> Result<Kind> {
     let [element] = elements else {
         return Err(wrong(path, "a list has exactly one element: the type of its values"));
     };
@@ -108,7 +91,7 @@ fn read_list(path: &str, elements: &[Value], depth: usize) -> Result<Kind> {
 }
 
 /// `[nullable ]type[ · hint]`.
-fn read_sketch(path: &str, sketch: &str, field: &mut Field) -> Result<()> {
+pub(super) fn read_sketch(path: &str, sketch: &str, field: &mut Field) -> Result<()> {
     let (words, hint) = split_hint(sketch.trim());
     let (nullable, words) = match words.strip_prefix("nullable ") {
         Some(rest) => (true, rest.trim()),
@@ -133,7 +116,7 @@ fn split_hint(sketch: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn read_enum(path: &str, hint: Option<&str>) -> Result<Vec<String>> {
+pub(super) fn read_enum(path: &str, hint: Option<&str>) -> Result<Vec<String>> {
     let words = hint.unwrap_or_default().split('|').map(str::trim);
     let values: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
     if values.is_empty() {
@@ -174,144 +157,21 @@ fn unknown_type(path: &str, sketch: &str, words: &str) -> SchemaError {
     wrong(path, format!("`{words}` is no type; there are {TYPES}"))
 }
 
-/// `{"selector": ".price", "type": "number", …}`.
-fn read_rule(path: &str, rule: &Map<String, Value>, depth: usize, field: &mut Field) -> Result<()> {
-    if let Some(unknown) = rule.keys().find(|key| !RULE_KEYS.contains(&key.as_str())) {
-        let message =
-            format!("`{unknown}` is no key of a rule; there are {}", RULE_KEYS.join(", "));
-        return Err(wrong(path, message));
-    }
-    read_rule_kind(path, rule, depth, field)?;
-    if let Some(text) = string(path, rule, "description")? {
-        field.hint = Some(text.to_owned());
-    }
-    if let Some(nullable) = boolean(path, rule, "nullable")? {
-        field.nullable = nullable;
-    }
-    field.locator = read_locator(path, rule, field)?;
-    Ok(())
-}
-
-fn read_rule_kind(
+pub(super) fn string<'a>(
     path: &str,
-    rule: &Map<String, Value>,
-    depth: usize,
-    field: &mut Field,
-) -> Result<()> {
-    let nested = rule.get("properties").or(rule.get("fields"));
-    match string(path, rule, "type")? {
-        Some("array" | "list") => field.kind = read_items(path, rule, depth)?,
-        Some("object" | "item") => field.kind = read_nested(path, nested, depth)?,
-        Some(sketch) => read_sketch(&format!("{path}.type"), sketch, field)?,
-        None if rule.contains_key("items") => field.kind = read_items(path, rule, depth)?,
-        None if nested.is_some() => field.kind = read_nested(path, nested, depth)?,
-        None => field.kind = default_kind(rule),
-    }
-    Ok(())
-}
-
-/// A rule without a type is read by what it takes of the element.
-fn default_kind(rule: &Map<String, Value>) -> Kind {
-    let one = match rule.get("output").and_then(Value::as_str) {
-        Some("exists") => Kind::Boolean,
-        Some("count") => Kind::Integer,
-        _ => Kind::String,
-    };
-    if rule.get("all").is_some_and(|all| all == true) { Kind::Array(Box::new(one)) } else { one }
-}
-
-fn read_items(path: &str, rule: &Map<String, Value>, depth: usize) -> Result<Kind> {
-    let Some(items) = rule.get("items") else {
-        return Ok(Kind::Array(Box::new(Kind::String)));
-    };
-    read_list(path, std::slice::from_ref(items), depth)
-}
-
-fn read_nested(path: &str, nested: Option<&Value>, depth: usize) -> Result<Kind> {
-    let Some(object) = nested.and_then(Value::as_object) else {
-        return Err(wrong(path, "an object needs `properties`"));
-    };
-    Ok(Kind::Object(read_fields(path, object, depth + 1)?))
-}
-
-fn read_locator(path: &str, rule: &Map<String, Value>, field: &Field) -> Result<Option<Locator>> {
-    let Some(selector) = rule.get("selector") else {
-        let orphan = ["output", "attr", "all"].into_iter().find(|key| rule.contains_key(*key));
-        return match orphan {
-            Some(key) => Err(wrong(path, format!("`{key}` needs a `selector`"))),
-            None => Ok(None),
-        };
-    };
-    let written: Vec<&str> = match selector {
-        Value::String(one) => vec![one],
-        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    if written.is_empty() || written.iter().any(|selector| selector.trim().is_empty()) {
-        return Err(wrong(&format!("{path}.selector"), "must be a CSS selector or a list of them"));
-    }
-    let mut output = read_output(path, rule)?;
-    let mut selectors = Vec::with_capacity(written.len());
-    for selector in written {
-        let (css, suffix) = split_suffix(selector.trim());
-        selectors.push(css.to_owned());
-        output = output.or(suffix);
-    }
-    let all = boolean(path, rule, "all")?.unwrap_or(matches!(field.kind, Kind::Array(_)));
-    Ok(Some(Locator { selectors, output: output.unwrap_or(Output::Text), all }))
-}
-
-/// `a::attr(href)`, `h1::text` and `a@href` say what is taken of the element.
-fn split_suffix(selector: &str) -> (&str, Option<Output>) {
-    if let Some(css) = selector.strip_suffix("::text") {
-        return (css, Some(Output::Text));
-    }
-    if let Some((css, name)) = selector.strip_suffix(')').and_then(|s| s.rsplit_once("::attr(")) {
-        return (css, Some(Output::Attribute(name.trim().to_owned())));
-    }
-    match selector.rsplit_once('@') {
-        Some((css, name)) if !css.is_empty() && is_name(name) => {
-            (css, Some(Output::Attribute(name.to_owned())))
-        }
-        _ => (selector, None),
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn read_output(path: &str, rule: &Map<String, Value>) -> Result<Option<Output>> {
-    if let Some(name) = string(path, rule, "attr")? {
-        return Ok(Some(Output::Attribute(name.to_owned())));
-    }
-    let Some(output) = string(path, rule, "output")? else { return Ok(None) };
-    Ok(Some(match output {
-        "text" => Output::Text,
-        "html" => Output::Html,
-        "exists" => Output::Exists,
-        "count" => Output::Count,
-        _ => {
-            let Some(name) = output.strip_prefix('@').filter(|name| is_name(name)) else {
-                let message = "there are text, html, @attribute, exists and count";
-                return Err(wrong(&format!("{path}.output"), message));
-            };
-            Output::Attribute(name.to_owned())
-        }
-    }))
-}
-
-fn string<'a>(path: &str, rule: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>> {
+    rule: &'a Map<String, Value>,
+    key: &str,
+) -> Result<Option<&'a str>> {
     let wrong_kind = || wrong(&format!("{path}.{key}"), "must be a string");
     rule.get(key).map(|value| value.as_str().ok_or_else(wrong_kind)).transpose()
 }
 
-fn boolean(path: &str, rule: &Map<String, Value>, key: &str) -> Result<Option<bool>> {
+pub(super) fn boolean(path: &str, rule: &Map<String, Value>, key: &str) -> Result<Option<bool>> {
     let wrong_kind = || wrong(&format!("{path}.{key}"), "must be true or false");
     rule.get(key).map(|value| value.as_bool().ok_or_else(wrong_kind)).transpose()
 }
 
-fn wrong(path: &str, message: impl Into<String>) -> SchemaError {
+pub(super) fn wrong(path: &str, message: impl Into<String>) -> SchemaError {
     SchemaError { path: path.to_owned(), message: message.into() }
 }
 
@@ -357,19 +217,6 @@ mod tests {
         let price = field(&json!("nullable number - in euros"));
         assert_eq!((price.nullable, price.kind), (true, Kind::Number));
         assert_eq!(price.hint.as_deref(), Some("in euros"));
-    }
-
-    #[test]
-    fn a_rule_locates_a_field() {
-        let sku = field(&json!({"selector": ["a.x::attr(href)", "b"], "type": "url"}));
-        let locator = sku.locator.unwrap();
-        assert_eq!(locator.selectors, ["a.x", "b"]);
-        assert_eq!(locator.output, Output::Attribute("href".into()));
-        assert!(!locator.all);
-        let tags = field(&json!({"selector": "li", "type": "array", "items": "string"}));
-        assert!(tags.locator.unwrap().all);
-        let count = field(&json!({"selector": "li", "output": "count"}));
-        assert_eq!(count.kind, Kind::Integer);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Dates and times: ISO 8601, RFC 2822, seconds since 1970, and the common ways of people.
 
+use super::phrase;
 use jiff::{
     Timestamp,
     civil::{Date, DateTime},
@@ -9,44 +10,30 @@ use jiff::{
 /// A longer text is a phrase and no date.
 const MAX_DATE_BYTES: usize = 100;
 
-/// How people write dates. Where day and month can't be told apart, the day comes first.
-const PATTERNS: &[&str] = &[
-    "%Y/%m/%d",
-    "%Y.%m.%d",
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%d %B %Y",
-    "%d %b %Y",
-    "%B %d, %Y",
-    "%b %d, %Y",
-    "%B %d %Y",
-    "%b %d %Y",
-    "%A, %d %B %Y",
-    "%A, %B %d, %Y",
-    "%d. %B %Y",
-    "%a, %d %b %Y",
-    "%d-%b-%Y",
-    "%Y%m%d",
-];
-
-/// The date as `YYYY-MM-DD`.
-pub(crate) fn date(text: &str) -> Option<String> {
+/// The date as `YYYY-MM-DD`, from anywhere in a short text. Where day and month can't be told apart, the
+/// day comes first unless `month_first`.
+pub(crate) fn date(text: &str, month_first: bool) -> Option<String> {
     let text = usable(text)?;
     if let Some(date) = leading_iso_date(text) {
         return Some(date.to_string());
     }
-    let date =
-        pattern_date(text).or_else(|| Some(TimeZone::UTC.to_datetime(moment(text)?).date()))?;
+    let date = phrase::first_date(text, month_first)
+        .or_else(|| compact(text))
+        .or_else(|| Some(TimeZone::UTC.to_datetime(moment(text)?).date()))?;
     Some(date.to_string())
+}
+
+/// `20240312`.
+fn compact(text: &str) -> Option<Date> {
+    let is_one = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_one.then(|| Date::strptime("%Y%m%d", text).ok()).flatten()
 }
 
 /// The moment as RFC 3339 in UTC, to the second or as fine as it was written.
 pub(crate) fn datetime(text: &str) -> Option<String> {
     let text = usable(text)?;
     let at_midnight = || {
-        let date = text.parse::<Date>().ok().or_else(|| pattern_date(text))?;
+        let date = text.parse::<Date>().ok().or_else(|| phrase::first_date(text, false))?;
         TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()
     };
     moment(text).or_else(at_midnight).map(|moment| moment.to_string())
@@ -62,11 +49,6 @@ fn leading_iso_date(text: &str) -> Option<Date> {
     let (date, rest) = text.split_at_checked(10)?;
     let is_whole = rest.is_empty() || rest.starts_with(['T', 't', ' ']);
     is_whole.then(|| date.parse().ok()).flatten()
-}
-
-fn pattern_date(text: &str) -> Option<Date> {
-    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
-    PATTERNS.iter().find_map(|pattern| Date::strptime(pattern, text).ok())
 }
 
 fn moment(text: &str) -> Option<Timestamp> {
@@ -116,11 +98,11 @@ mod tests {
             "1710237600",
             "1710237600000",
         ] {
-            assert_eq!(date(text).as_deref(), Some("2024-03-12"), "{text}");
+            assert_eq!(date(text, false).as_deref(), Some("2024-03-12"), "{text}");
         }
-        assert_eq!(date("03/25/2024").as_deref(), Some("2024-03-25"), "no month 25");
+        assert_eq!(date("03/25/2024", false).as_deref(), Some("2024-03-25"), "no month 25");
         for text in ["soon", "", "2024", "13/13/2024"] {
-            assert_eq!(date(text), None, "{text}");
+            assert_eq!(date(text, false), None, "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why a run has no result, and with which exit code it ends.
 
-use harvestman::Error;
+use harvestman::{Error, FetchError};
 
 /// The end of a run that has failed.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +8,9 @@ pub(crate) enum Failure {
     /// The command can't be used as it is.
     #[error("{0}")]
     Usage(String),
+    /// One page can't be had or read.
+    #[error("{0}")]
+    Page(String),
     /// The job failed.
     #[error(transparent)]
     Job(#[from] Error),
@@ -18,11 +21,16 @@ impl Failure {
         Self::Usage(message.into())
     }
 
+    /// Why one page can't be had or read, with its code.
+    pub(crate) fn page(error: &FetchError) -> Self {
+        Self::Page(format!("{}: {error}", error.code))
+    }
+
     /// The process's exit code, by the contract.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Job(Error::Invalid { .. } | Error::Changed { .. }) => 2,
-            Self::Job(_) => 3,
+            Self::Job(_) | Self::Page(_) => 3,
         }
     }
 }

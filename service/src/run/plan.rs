@@ -9,10 +9,10 @@ use std::{
 };
 
 use harvestman::{
-    CheckpointStore, Error, HostLimits, Job, LineReader, Params, Result, RetryPolicy, Schema, Sink,
-    Source,
+    CheckpointStore, Error, Fetcher, HostLimits, Job, LineReader, Params, Result, RetryPolicy,
+    Schema, Sink, Source,
     extractors::Standard,
-    fetchers::Http,
+    fetchers::{Browser, Proxies},
     params::RetryParams,
     sinks::{FileSink, OutputFormat, PipeSink},
     sources::{FileSource, InputOptions, PipeSource},
@@ -37,6 +37,7 @@ pub(super) struct Plan<'a> {
     format: OutputFormat,
     output_is_pipe: bool,
     input_is_pipe: bool,
+    proxies: Option<Proxies>,
 }
 
 impl<'a> Plan<'a> {
@@ -48,7 +49,7 @@ impl<'a> Plan<'a> {
             check_output(&args.output, &args.input)?;
             OutputFormat::detect(&args.output)?
         };
-        let schema = schema(args)?.map(Arc::new);
+        let schema = schema(&args.fields, args.schema.as_deref())?.map(Arc::new);
         if let Some(schema) = &schema {
             Standard::check(schema).map_err(|error| Failure::usage(error.to_string()))?;
         } else if format.kind.needs_schema() {
@@ -56,14 +57,20 @@ impl<'a> Plan<'a> {
                 "a CSV or Parquet file needs columns: name fields with --extract or --schema",
             ));
         }
-        Ok(Self { args, schema, format, output_is_pipe, input_is_pipe: is_pipe(&args.input) })
+        let proxies = args.fetching.means.open_proxies()?;
+        let input_is_pipe = is_pipe(&args.input);
+        Ok(Self { args, schema, format, output_is_pipe, input_is_pipe, proxies })
     }
 
     /// Opens list and state. What was begun by another command is refused here.
-    pub(super) async fn into_job(self, display: &Display) -> Result<(Job, State), Failure> {
+    pub(super) async fn into_job(
+        self,
+        display: &Display,
+    ) -> Result<(Job, State, Option<Browser>), Failure> {
         for rule in &self.args.allowed {
             display.note(&format!("addresses opened by --allow-address: {rule}"));
         }
+        let (fetcher, browser) = self.fetcher().await?;
         let file = if self.input_is_pipe { None } else { Some(self.open_file().await?) };
         let (state, store) = State::open(&self.state_directory(), self.args.restart)?;
         let is_begun = state.claim(&self.identity(file.as_ref()))?;
@@ -75,21 +82,14 @@ impl<'a> Plan<'a> {
             None => Arc::new(self.open_pipe(store.directory()).await?),
         };
         let sink = self.sink(store.directory())?;
-        let mut fetcher = Http::builder();
-        for rule in &self.args.allowed {
-            fetcher = fetcher.allow(*rule);
-        }
-        if let Some(user_agent) = &self.args.user_agent {
-            fetcher = fetcher.user_agent(user_agent);
-        }
-        let job = Job::new(source, Arc::new(fetcher.build()?), sink)
+        let job = Job::new(source, fetcher, sink)
             .with_extractor(Arc::new(Standard::new()))
             .with_concurrency(self.args.concurrency)
             .with_hosts(self.host_limits())
             .with_retry(RetryPolicy::default().with_params(RetryParams::up_to(self.args.retries)))
             .with_grace(Duration::from_secs(self.args.grace))
             .with_store(Arc::new(store));
-        Ok((job, state))
+        Ok((job, state, browser))
     }
 
     async fn open_file(&self) -> Result<FileSource, Failure> {
@@ -115,10 +115,35 @@ impl<'a> Plan<'a> {
         Ok(source.map_err(|error| Error::part("source", error))??)
     }
 
-    fn reader(&self) -> LineReader {
-        let mut params = Params::new().with_timeout(Duration::from_secs(self.args.timeout));
+    /// What lines say when they say nothing.
+    fn defaults(&self) -> Params {
+        let args = self.args;
+        let mut params = Params::new().with_timeout(Duration::from_secs(args.timeout));
         params.extract.clone_from(&self.schema);
-        let reader = LineReader::new(params);
+        args.fetching.set_defaults(&mut params, args.retries, self.proxies.as_ref());
+        params
+    }
+
+    /// What can't be fetched at all is refused here.
+    async fn fetcher(&self) -> Result<(Arc<dyn Fetcher>, Option<Browser>)> {
+        let Self { args, proxies, .. } = self;
+        let (agent, proxies) = (args.user_agent.as_deref(), proxies.clone());
+        let (images, defaults) = (self.screenshots(), self.defaults());
+        let (router, browser) =
+            args.fetching.open(&args.allowed, agent, proxies, &images, &defaults).await?;
+        Ok((Arc::new(router), browser))
+    }
+
+    /// Where images go: beside the output.
+    fn screenshots(&self) -> PathBuf {
+        if self.output_is_pipe {
+            return PathBuf::from("harvestman.screenshots");
+        }
+        self.args.output.with_added_extension("screenshots")
+    }
+
+    fn reader(&self) -> LineReader {
+        let reader = LineReader::new(self.defaults());
         match &self.schema {
             Some(schema) if self.format.kind.needs_schema() => {
                 reader.with_columns(Arc::clone(schema))
@@ -182,6 +207,7 @@ impl<'a> Plan<'a> {
         identity.escape_formulas = self.args.escape_formulas;
         identity.max_part_bytes = self.args.max_part_bytes;
         identity.user_agent.clone_from(&self.args.user_agent);
+        identity.fetching = self.args.fetching.identity();
         identity
     }
 
@@ -209,13 +235,16 @@ fn open_output_pipe(path: &Path, format: OutputFormat) -> Result<PipeSink> {
 }
 
 /// The fields to find, by `--extract` or `--schema`.
-fn schema(args: &RunArgs) -> Result<Option<Schema>, Failure> {
-    if !args.fields.is_empty() {
-        let pairs = args.fields.iter().map(|(name, kind)| (name.as_str(), kind.as_str()));
+pub(crate) fn schema(
+    fields: &[(String, String)],
+    file: Option<&Path>,
+) -> Result<Option<Schema>, Failure> {
+    if !fields.is_empty() {
+        let pairs = fields.iter().map(|(name, kind)| (name.as_str(), kind.as_str()));
         let schema = Schema::from_pairs(pairs);
         return schema.map(Some).map_err(|error| Failure::usage(format!("--{error}")));
     }
-    let Some(path) = &args.schema else { return Ok(None) };
+    let Some(path) = file else { return Ok(None) };
     let json = fs::read(path).map_err(Error::io("read", path))?;
     let schema = serde_json::from_slice(&json);
     schema.map(Some).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))

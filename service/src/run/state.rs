@@ -38,6 +38,9 @@ pub(super) struct Identity {
     pub(super) escape_formulas: bool,
     pub(super) max_part_bytes: Option<u64>,
     pub(super) user_agent: Option<String>,
+    /// The options about proxies and the browser that make other records.
+    #[serde(default)]
+    pub(super) fetching: Value,
 }
 
 impl Identity {
@@ -51,6 +54,7 @@ impl Identity {
             escape_formulas: false,
             max_part_bytes: None,
             user_agent: None,
+            fetching: Value::Null,
         }
     }
 
@@ -82,6 +86,10 @@ impl Identity {
         if self.user_agent != saved.user_agent {
             let agent = |of: &Self| set(of.user_agent.clone());
             return differs("--user-agent", &agent(saved), &agent(self));
+        }
+        if self.fetching != saved.fetching {
+            let what = "the way of fetching";
+            return differs(what, &saved.fetching, &self.fetching);
         }
         if self.input != saved.input {
             return differs("the input", &describe(&saved.input), &describe(&self.input));

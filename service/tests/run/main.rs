@@ -5,6 +5,7 @@ mod crash;
 mod program;
 mod readers;
 mod refusals;
+mod rendering;
 mod results;
 mod stops;
 mod streams;

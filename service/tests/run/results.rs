@@ -40,6 +40,53 @@ fn assert_opens(place: &Place, name: &str) {
     assert_eq!(python(&script, &place.path(name)).trim(), "120 120 float64 1", "{name}");
 }
 
+/// Nested fields and lists, in each format as it is documented, with the same values.
+#[test]
+fn nested_fields_and_lists_are_the_same_in_every_format() {
+    let place = Place::new(Shop::new(), 60);
+    let schema = r#"{
+        "name": "string",
+        "images": "array of url",
+        "offer": {"type": "object", "properties": {"price": "number", "currency": "string"}},
+        "offers": [{"price": "number"}],
+        "seen": {"selector": "h1", "output": "exists"}
+    }"#;
+    fs::write(place.path("schema.json"), schema).unwrap();
+    for name in ["out.ndjson", "out.csv", "out.parquet"] {
+        let schema = place.path("schema.json").display().to_string();
+        let summary = place.summary(&["--schema", &schema, "--output", name]);
+        assert_eq!(summary["urls_ok"], 60, "{name}: {summary}");
+    }
+    let script = r#"
+import sys, json, csv, os, duckdb, pyarrow as a, pyarrow.parquet as p
+d = os.path.dirname(sys.argv[1])
+t = p.read_table(sys.argv[1])
+assert t.schema.field('images').type == a.list_(a.field('element', a.string())), t.schema
+assert t.schema.field('offer').type == a.struct([('price', a.float64()), ('currency', a.string())]), t.schema
+assert a.types.is_list(t.schema.field('offers').type), t.schema
+assert t.schema.field('seen').type == a.bool_(), t.schema
+kinds = dict(duckdb.sql(f"select column_name, column_type from (describe select * from '{sys.argv[1]}')").fetchall())
+assert kinds['images'] == 'VARCHAR[]', kinds
+assert kinds['offer'] == 'STRUCT(price DOUBLE, currency VARCHAR)', kinds
+assert kinds['offers'] == 'STRUCT(price DOUBLE)[]', kinds
+names = ['name', 'images', 'offer', 'offers', 'seen']
+rows = {r['index']: {n: r[n] for n in names} for r in t.to_pylist()}
+lines = {r['index']: r['data'] for r in map(json.loads, open(d + '/out.ndjson'))}
+assert rows == lines, [(rows[i], lines[i]) for i in rows if rows[i] != lines[i]][:1]
+found = 0
+for c in csv.DictReader(open(d + '/out.csv', newline='')):
+    r = lines[int(c['index'])]
+    assert (c['name'] or None) == r['name'] and (json.loads(c['images']) if c['images'] else None) == r['images'], c
+    assert (json.loads(c['offers']) if c['offers'] else None) == r['offers'], c
+    o = r['offer'] or {'price': None, 'currency': None}
+    assert (float(c['offer.price']) if c['offer.price'] else None) == o['price'], c
+    assert (c['offer.currency'] or None) == o['currency'], c
+    found += r['offers'] is not None
+print(len(rows), found > 10)
+"#;
+    assert_eq!(python(script, &place.path("out.parquet")).trim(), "60 True");
+}
+
 #[test]
 fn what_was_found_is_what_the_shop_sells() {
     let place = Place::new(Shop::new(), 200);

@@ -1,16 +1,13 @@
 //! The fetcher against a real server on loopback.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are not known as tests to the lint")]
-
-mod peer;
-
 use std::io::Write;
 
 use harvestman_engine::{
     Code, FetchError, Fetcher, Page, Params, Task, testing::fetcher_conformance,
 };
 use harvestman_fetchers::Http;
-use peer::{Peer, Reply, answer, ok};
+
+use crate::peer::{Peer, Reply, answer, ok};
 
 fn http(peers: &[&Peer]) -> Http {
     let allowed = |builder: harvestman_fetchers::HttpBuilder, peer: &&Peer| {

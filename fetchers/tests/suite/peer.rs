@@ -10,7 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Says by a request's path how it is answered.
+/// Says by a request how it is answered.
 type Answer = dyn Fn(&str) -> Reply + Send + Sync;
 
 /// What is done with a request.
@@ -36,7 +36,14 @@ struct State {
 }
 
 impl Peer {
+    /// Answers by the path.
     pub(crate) async fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let path = |request: &str| request.split(' ').nth(1).unwrap_or_default().to_owned();
+        Self::start_with(move |request| answer(&path(request))).await
+    }
+
+    /// Answers by the whole request.
+    pub(crate) async fn start_with(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
@@ -67,11 +74,11 @@ impl Peer {
 
 async fn serve(mut stream: TcpStream, state: Arc<State>, answer: Arc<Answer>) {
     while let Some(request) = read_request(&mut stream).await {
-        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        state.requests.lock().unwrap().push(request);
-        match answer(&path) {
-            Reply::Keep(bytes) => stream.write_all(&bytes).await.unwrap_or_default(),
-            Reply::Close(bytes) => {
+        state.requests.lock().unwrap().push(request.clone());
+        let is_last = request.to_ascii_lowercase().contains("\r\nconnection: close\r\n");
+        match answer(&request) {
+            Reply::Keep(bytes) if !is_last => stream.write_all(&bytes).await.unwrap_or_default(),
+            Reply::Keep(bytes) | Reply::Close(bytes) => {
                 let _ = stream.write_all(&bytes).await;
                 return;
             }
