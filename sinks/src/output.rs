@@ -44,6 +44,8 @@ pub(crate) enum Encoding {
 pub(crate) struct Output {
     plan: Arc<Plan>,
     sealed: Vec<Sealed>,
+    /// How many of them a checkpoint counts on.
+    committed: usize,
     part: OpenPart,
     /// Where the checkpoint before stands, which may be the one that is saved.
     kept: Mark,
@@ -129,7 +131,7 @@ impl Output {
     pub(crate) fn begin(plan: Arc<Plan>) -> Result<Self> {
         plan.work.begin()?;
         let part = OpenPart::create(&plan, 0)?;
-        Ok(Self { plan, sealed: Vec::new(), part, kept: Mark::default() })
+        Ok(Self { plan, sealed: Vec::new(), committed: 0, part, kept: Mark::default() })
     }
 
     /// Goes on from a checkpoint: what was written or published after it is undone.
@@ -147,7 +149,8 @@ impl Output {
         }
         let part = OpenPart::resume(&plan, number, &state.open)?;
         plan.work.sync()?;
-        Ok(Self { plan, sealed: state.sealed, part, kept: mark })
+        let committed = state.sealed.len();
+        Ok(Self { plan, sealed: state.sealed, committed, part, kept: mark })
     }
 
     pub(crate) fn write(&mut self, records: &[Record]) -> Result<()> {
@@ -178,6 +181,7 @@ impl Output {
             sealed: self.sealed.clone(),
             open,
         };
+        self.committed = self.sealed.len();
         let json = serde_json::to_value(&state).map_err(|error| Error::part("sink", error))?;
         Ok(SinkState(json))
     }
@@ -186,7 +190,7 @@ impl Output {
     pub(crate) fn finish(&mut self) -> Result<Vec<Part>> {
         self.seal()?;
         let Some(target) = &self.plan.target else {
-            return Ok(self.sealed_parts());
+            return Ok(self.parts(&self.sealed));
         };
         let sealed: Vec<_> = self.sealed.iter().map(|sealed| (sealed.rows, sealed.bytes)).collect();
         let parts = target.parts(&sealed);
@@ -196,12 +200,17 @@ impl Output {
         Ok(parts)
     }
 
-    /// The parts that are complete and where they stay. None where they are moved at the end.
+    /// The parts that the last checkpoint counts on, where they stay. None where they are moved at
+    /// the end.
     pub(crate) fn sealed_parts(&self) -> Vec<Part> {
         if self.plan.target.is_some() {
             return Vec::new();
         }
-        (0..).zip(&self.sealed).map(|(number, sealed)| sealed.part(&self.plan, number)).collect()
+        self.parts(&self.sealed[..self.committed])
+    }
+
+    fn parts(&self, sealed: &[Sealed]) -> Vec<Part> {
+        (0..).zip(sealed).map(|(number, sealed)| sealed.part(&self.plan, number)).collect()
     }
 
     fn seal(&mut self) -> Result<()> {
