@@ -38,6 +38,7 @@
 //! - [`fetchers`] (`http`, `proxies`, `render`): plain HTTP, proxies and sessions, pages in Chromium
 //! - [`extractors`] (`extractors`): JSON-LD, microdata, meta tags, CSS selectors
 //! - [`sinks`] (`sinks`, `csv`, `parquet`, `compression`): resumable files
+//! - [`Engine`] (`jobs`): many jobs over an embedded store, with retries, uploads and webhooks
 //! - `testing` (`testing`): conformance suites and scripted parts for tests of own parts
 
 #[cfg(feature = "jobs")]
