@@ -59,7 +59,7 @@ async fn every_status_is_an_answer_and_no_redirect_is_followed() {
     let gone = deliver(&peer, "/gone", true).await.unwrap();
     assert_eq!((gone.status, gone.excerpt.as_str()), (410, "no·body·here"));
     let busy = deliver(&peer, "/busy", true).await.unwrap();
-    assert_eq!((busy.status, busy.retry_after), (503, Some(Duration::from_secs(120))));
+    assert_eq!((busy.status, busy.retry_after), (503, Some(Duration::from_mins(2))));
     assert_eq!(deliver(&peer, "/moved", true).await.unwrap().status, 302);
     assert!(peer.requests().iter().all(|request| !request.contains("/other")));
 }
