@@ -70,7 +70,7 @@ pub(crate) struct Channels {
 /// their limit, nothing is dispatched; while enough tasks wait, the source is not polled.
 pub(crate) struct Driver {
     settings: Settings,
-    plugins: Plugins,
+    plugins: Arc<Plugins>,
     tasks: Fuse<ReadyChunks<BoxStream<'static, Result<Task>>>>,
     /// What an earlier life has written.
     done: Done,
@@ -116,7 +116,7 @@ impl Driver {
         let source_ended = progress.borrow().total.is_some_and(|total| done.count() >= total);
         Self {
             settings,
-            plugins,
+            plugins: Arc::new(plugins),
             tasks: tasks.ready_chunks(MAX_CHUNK).fuse(),
             done,
             hosts,
@@ -267,7 +267,7 @@ impl Driver {
             };
             pending.price = price;
             let permit = Permit { request, _slot: slot };
-            self.attempts.spawn(self.plugins.clone().attempt(host, pending, permit));
+            self.attempts.spawn(Arc::clone(&self.plugins).attempt(host, pending, permit));
         }
         drop(spare);
         self.seat.settle(is_short_of_slots);

@@ -9,6 +9,8 @@ mod table;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 pub(crate) use self::{
     bell::Bell,
     host::{Denied, Manner, Request, SharedHost, Verdict},
@@ -168,14 +170,27 @@ impl Shared {
         PageBudget::new(self.clone(), bytes)
     }
 
-    /// What is known of a host, whoever has learned it.
-    pub(crate) fn host(&self, name: &str, manner: Manner) -> Arc<SharedHost> {
-        self.0.hosts.get(name, manner)
+    /// The key under which a job holds on to a host. Otherwise what is known of the host, whoever has
+    /// learned it; the job holds on to it now under `key`, until it is
+    /// [released](Self::release_hosts).
+    pub(crate) fn host(
+        &self,
+        name: &str,
+        bell: &Arc<Bell>,
+        manner: Manner,
+        key: usize,
+    ) -> Result<usize, Arc<SharedHost>> {
+        self.0.hosts.find(name, bell, manner, key)
     }
 
     /// Lets go of hosts that a job has no task for.
-    pub(crate) fn release_hosts(&self, hosts: Vec<Arc<SharedHost>>) {
-        self.0.hosts.release(hosts);
+    pub(crate) fn release_hosts(
+        &self,
+        hosts: impl IntoIterator<Item = Arc<SharedHost>>,
+        bell: &Arc<Bell>,
+        now: Instant,
+    ) {
+        self.0.hosts.release(hosts, bell, now);
     }
 
     /// How a job with limits of its own treats a host.

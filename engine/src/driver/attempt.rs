@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What an attempt needs of the job.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Plugins {
     pub(crate) fetcher: Arc<dyn Fetcher>,
     pub(crate) extractor: Arc<dyn Extractor>,
@@ -52,7 +52,7 @@ pub(crate) struct Found {
 impl Plugins {
     /// Makes one attempt. Never panics.
     pub(crate) async fn attempt(
-        self,
+        self: Arc<Self>,
         host: HostKey,
         mut pending: Pending,
         permit: Permit,

@@ -1,7 +1,7 @@
 //! Which task is next: tasks wait here by host, never in a slot.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -55,7 +55,6 @@ pub(crate) struct Hosts {
     shared: Shared,
     bell: Arc<Bell>,
     manner: Manner,
-    names: HashMap<Arc<str>, HostKey>,
     hosts: Slab<Host>,
     /// The hosts that can be asked now as far as is known, by requests under way and turn.
     ready: BTreeMap<Place, HostKey>,
@@ -66,6 +65,8 @@ pub(crate) struct Hosts {
     offered: Vec<HostKey>,
     /// How many hosts have no task.
     idle: usize,
+    /// The hosts that have had none, in the order in which they may be forgotten.
+    leaving: VecDeque<HostKey>,
     /// The slowest hosts found so far, and where to go on looking.
     slowest: Vec<usize>,
     looked_at: usize,
@@ -84,6 +85,10 @@ struct Host {
     denied: Option<Denied>,
     timer: Option<delay_queue::Key>,
     place: Option<Place>,
+    /// Whether it is among the leaving ones…
+    is_leaving: bool,
+    /// …and has had tasks again since.
+    came_back: bool,
     answers: Rate,
 }
 
@@ -149,7 +154,6 @@ impl Hosts {
             manner: shared.manner(limits, concurrency),
             shared,
             bell,
-            names: HashMap::new(),
             hosts: Slab::new(),
             ready: BTreeMap::new(),
             turn: 0,
@@ -157,6 +161,7 @@ impl Hosts {
             waiting: 0,
             offered: Vec::new(),
             idle: 0,
+            leaving: VecDeque::new(),
             slowest: Vec::new(),
             looked_at: 0,
         }
@@ -212,9 +217,12 @@ impl Hosts {
         host.in_flight -= 1;
         if host.remaining() == 0 {
             self.idle += 1;
+            if !std::mem::replace(&mut host.is_leaving, true) {
+                self.leaving.push_back(key);
+            }
         }
         self.place(key, now);
-        self.forget_idle();
+        self.forget_idle(now);
     }
 
     /// Looks at the hosts for which the bell was rung.
@@ -281,15 +289,19 @@ impl Hosts {
     }
 
     fn key(&mut self, name: &str, now: Instant) -> HostKey {
-        if let Some(&key) = self.names.get(name) {
-            if self.hosts[key.0].remaining() == 0 {
-                self.idle -= 1;
+        let vacant = self.hosts.vacant_key();
+        let shared = match self.shared.host(name, &self.bell, self.manner, vacant) {
+            Ok(key) => {
+                let host = &mut self.hosts[key];
+                if host.remaining() == 0 {
+                    host.came_back = true;
+                    self.idle -= 1;
+                }
+                return HostKey(key);
             }
-            return key;
-        }
-        let shared = self.shared.host(name, self.manner);
-        let name = Arc::clone(shared.name());
-        let key = HostKey(self.hosts.insert(Host {
+            Err(shared) => shared,
+        };
+        HostKey(self.hosts.insert(Host {
             shared,
             queue: VecDeque::new(),
             delayed: 0,
@@ -297,10 +309,10 @@ impl Hosts {
             denied: None,
             timer: None,
             place: None,
+            is_leaving: false,
+            came_back: false,
             answers: Rate::new(now),
-        }));
-        self.names.insert(name, key);
-        key
+        }))
     }
 
     /// Puts a host where it belongs: among the ready ones, or behind a timer, or nowhere.
@@ -357,39 +369,40 @@ impl Hosts {
         }
     }
 
-    /// Keeps the memory bounded over millions of hosts. What is known of them is kept elsewhere.
-    fn forget_idle(&mut self) {
-        if self.idle <= MAX_IDLE_HOSTS {
-            return;
-        }
-        let (names, timers) = (&mut self.names, &mut self.timers);
-        let mut forgotten = Vec::with_capacity(self.idle);
-        self.hosts.retain(|_, host| {
-            let keep = host.remaining() > 0;
-            if !keep {
-                names.remove(host.shared.name());
-                if let Some(timer) = host.timer.take() {
-                    timers.remove(&timer);
-                }
-                forgotten.push(Arc::clone(&host.shared));
+    /// Keeps the memory bounded over millions of hosts: forgets those that have had no task for
+    /// longest, but for those that came back (the clock algorithm). What is known of them is kept
+    /// elsewhere.
+    fn forget_idle(&mut self, now: Instant) {
+        while self.idle > MAX_IDLE_HOSTS {
+            let key = self.leaving.pop_front().expect("every idle host is leaving");
+            let host = &mut self.hosts[key.0];
+            if host.remaining() > 0 {
+                host.is_leaving = false;
+                host.came_back = false;
+            } else if std::mem::take(&mut host.came_back) {
+                self.leaving.push_back(key);
+            } else {
+                self.forget(key, now);
             }
-            keep
-        });
-        self.shared.release_hosts(forgotten);
-        self.idle = 0;
+        }
+    }
+
+    fn forget(&mut self, key: HostKey, now: Instant) {
+        let host = self.hosts.remove(key.0);
+        if let Some(timer) = host.timer {
+            self.timers.remove(&timer);
+        }
+        self.idle -= 1;
+        self.shared.release_hosts([host.shared], &self.bell, now);
     }
 }
 
-/// A job leaves every queue, however it ends.
+/// A job leaves every host and its queue, however it ends.
 impl Drop for Hosts {
     fn drop(&mut self) {
         let hosts = std::mem::take(&mut self.hosts);
-        let (shared, waited): (Vec<_>, Vec<_>) =
-            hosts.into_iter().map(|(_, host)| (host.shared, host.denied.is_some())).unzip();
-        for (host, _) in shared.iter().zip(waited).filter(|(_, waited)| *waited) {
-            host.step_aside(&self.bell);
-        }
-        self.shared.release_hosts(shared);
+        let hosts = hosts.into_iter().map(|(_, host)| host.shared);
+        self.shared.release_hosts(hosts, &self.bell, Instant::now());
     }
 }
 
@@ -408,7 +421,8 @@ mod tests {
         }
         let second = Duration::from_secs(1);
         for (host, records) in [(10_000, 9), (19_999, 1), (15_000, 3), (1, 20), (2, 21), (3, 22)] {
-            let key = hosts.names[&*format!("h{host}.test")];
+            let name = format!("h{host}.test");
+            let key = HostKey(hosts.shared.host(&name, &hosts.bell, hosts.manner, 0).unwrap());
             hosts.count_record(key, now);
             (1..records).for_each(|_| hosts.count_record(key, now + second));
         }

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
@@ -18,9 +18,15 @@ pub(crate) struct Bell {
     driver: AtomicWaker,
     /// The hosts that it was rung for, by the driver's own keys: each once until it asks again.
     hosts: Mutex<Vec<usize>>,
+    has_hosts: AtomicBool,
 }
 
 impl Bell {
+    /// What tells a job from all others while it runs.
+    pub(crate) fn id(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
     pub(crate) fn ring(&self) {
         self.is_rung.store(true, Ordering::Release);
         self.driver.wake();
@@ -28,6 +34,7 @@ impl Bell {
 
     pub(crate) fn ring_for(&self, host: usize) {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner).push(host);
+        self.has_hosts.store(true, Ordering::Release);
         self.ring();
     }
 
@@ -49,6 +56,9 @@ impl Bell {
 
     /// Takes the hosts that it was rung for.
     pub(crate) fn take_hosts(&self) -> Vec<usize> {
+        if !self.has_hosts.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
         std::mem::take(&mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

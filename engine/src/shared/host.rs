@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{Bell, limit::AdaptiveLimit};
@@ -53,8 +54,10 @@ pub(crate) struct SharedHost {
 #[derive(Debug)]
 pub(crate) struct Request {
     host: Arc<SharedHost>,
-    manner: Manner,
+    /// The most requests under way that its job bears.
+    cap: usize,
     begun: Instant,
+    answer: Option<(Verdict, Instant)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,15 @@ struct Known {
     /// Refusals since the last answer.
     refusals: u32,
     waiting: VecDeque<Waiting>,
+    /// The jobs that hold on to it; nearly always one.
+    jobs: SmallVec<[Job; 1]>,
+}
+
+/// A job's own key of the host.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    id: usize,
+    key: usize,
 }
 
 /// A job that waits, once.
@@ -89,7 +101,7 @@ pub(crate) enum Denied {
 }
 
 impl SharedHost {
-    pub(super) fn new(name: Arc<str>, limit: AdaptiveLimit) -> Self {
+    pub(super) fn new(name: Arc<str>, limit: AdaptiveLimit, bell: &Arc<Bell>, key: usize) -> Self {
         let known = Known {
             in_flight: 0,
             limit,
@@ -97,8 +109,29 @@ impl SharedHost {
             paced: None,
             refusals: 0,
             waiting: VecDeque::new(),
+            jobs: SmallVec::from_buf([Job { id: bell.id(), key }]),
         };
         Self { name, known: Mutex::new(known) }
+    }
+
+    /// Holds on to it for a job, until it [leaves](Self::leave). If it does already, the key under
+    /// which it does.
+    pub(super) fn join(&self, bell: &Arc<Bell>, key: usize) -> Option<usize> {
+        let mut known = self.lock();
+        let present = known.jobs.iter().find(|job| job.id == bell.id()).map(|job| job.key);
+        if present.is_none() {
+            known.jobs.push(Job { id: bell.id(), key });
+        }
+        present
+    }
+
+    /// Lets go of it for a job, which is none of those who wait either. True if nothing is left of
+    /// it that has to be remembered.
+    pub(super) fn leave(&self, bell: &Arc<Bell>, now: Instant) -> bool {
+        let mut known = self.lock();
+        known.jobs.retain(|job| job.id != bell.id());
+        known.step_aside(bell);
+        known.jobs.is_empty() && known.pause(now).is_none()
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -115,20 +148,17 @@ impl SharedHost {
         now: Instant,
     ) -> Result<Request, Denied> {
         self.lock().begin(bell, key, manner, now)?;
-        Ok(Request { host: Arc::clone(self), manner, begun: now })
+        Ok(Request { host: Arc::clone(self), cap: manner.cap, begun: now, answer: None })
     }
 
     /// Leaves the queue, so that the next job gets its turn.
     pub(crate) fn step_aside(&self, bell: &Arc<Bell>) {
-        let mut known = self.lock();
-        known.waiting.retain(|waiting| !waiting.is(bell));
-        known.ring_first();
+        self.lock().step_aside(bell);
     }
 
     /// How much is left of the pause that it has asked for.
     pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
-        let left = self.lock().paused_until?.saturating_duration_since(now);
-        (!left.is_zero()).then_some(left)
+        self.lock().pause(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -138,8 +168,8 @@ impl SharedHost {
 
 impl Request {
     /// Notes what the request says about the host, up to this moment.
-    pub(crate) fn end(self, verdict: Verdict, at: Instant) {
-        self.host.lock().learn(self.manner, verdict, self.begun, at);
+    pub(crate) fn end(mut self, verdict: Verdict, at: Instant) {
+        self.answer = Some((verdict, at));
     }
 }
 
@@ -147,6 +177,9 @@ impl Drop for Request {
     fn drop(&mut self) {
         let mut known = self.host.lock();
         known.in_flight -= 1;
+        if let Some((verdict, at)) = self.answer {
+            known.learn(self.cap, verdict, self.begun, at);
+        }
         known.ring_first();
     }
 }
@@ -176,6 +209,16 @@ impl Known {
         }
     }
 
+    fn pause(&self, now: Instant) -> Option<Duration> {
+        let left = self.paused_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn step_aside(&mut self, bell: &Arc<Bell>) {
+        self.waiting.retain(|waiting| !waiting.is(bell));
+        self.ring_first();
+    }
+
     fn not_before(&self, manner: Manner) -> Option<Instant> {
         self.paused_until.max(self.paced.map(|paced| paced + manner.interval))
     }
@@ -194,20 +237,20 @@ impl Known {
         self.waiting.push_back(Waiting { bell: Arc::clone(bell), key, is_rung: false });
     }
 
-    fn learn(&mut self, manner: Manner, verdict: Verdict, begun: Instant, now: Instant) {
+    fn learn(&mut self, cap: usize, verdict: Verdict, begun: Instant, now: Instant) {
         match verdict {
             Verdict::Answered => {
                 self.refusals = 0;
-                self.limit.answered(begun, now, manner.cap);
+                self.limit.answered(begun, now, cap);
             }
             Verdict::Refused(wait) => {
-                self.limit.refused(begun, now, manner.cap);
+                self.limit.refused(begun, now, cap);
                 self.refusals = self.refusals.saturating_add(1);
                 let doubled = FIRST_PAUSE.saturating_mul(1 << (self.refusals - 1).min(20));
                 let wait = wait.unwrap_or(doubled.min(MAX_PAUSE));
                 self.paused_until = self.paused_until.max(Some(now + wait));
             }
-            Verdict::Failed => self.limit.refused(begun, now, manner.cap),
+            Verdict::Failed => self.limit.refused(begun, now, cap),
             Verdict::Unknown => {}
         }
     }

@@ -2,10 +2,9 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
-use slab::Slab;
 use tokio::sync::{Mutex as Queue, Notify};
 
 use super::Shared;
@@ -17,15 +16,11 @@ use super::Shared;
 /// jobs that take all that they get, each has 1 ÷ (*n* + 1), and as much is left for the next one.
 #[derive(Debug)]
 pub(super) struct Pages {
-    state: Mutex<State>,
-    freed: Notify,
-}
-
-#[derive(Debug)]
-struct State {
     /// Below zero by what jobs that held nothing have taken beyond it.
-    free: i64,
-    held: Slab<i64>,
+    free: AtomicI64,
+    /// Changes go together under this lock; a look needs none.
+    changes: Mutex<()>,
+    freed: Notify,
 }
 
 /// A job's part of it, of which it keeps a bound of its own too.
@@ -38,8 +33,8 @@ pub(crate) struct PageBudget(Arc<Share>);
 #[derive(Debug)]
 struct Share {
     shared: Shared,
-    key: usize,
     most: i64,
+    held: AtomicI64,
     /// Pages that wait for room.
     waiting: AtomicUsize,
     /// They wait in order, or a large one would be overtaken for ever.
@@ -55,12 +50,12 @@ pub(crate) struct Hold {
 
 impl Pages {
     pub(super) fn new(bytes: u64) -> Self {
-        let state = State { free: signed(bytes), held: Slab::new() };
-        Self { state: Mutex::new(state), freed: Notify::new() }
+        let free = AtomicI64::new(signed(bytes));
+        Self { free, changes: Mutex::new(()), freed: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,9 +66,9 @@ fn signed(bytes: u64) -> i64 {
 
 impl PageBudget {
     pub(super) fn new(shared: Shared, bytes: u64) -> Self {
-        let key = shared.0.pages.lock().held.insert(0);
-        let (waiting, queue) = (AtomicUsize::new(0), Queue::new(()));
-        Self(Arc::new(Share { shared, key, most: signed(bytes), waiting, queue }))
+        let (held, waiting) = (AtomicI64::new(0), AtomicUsize::new(0));
+        let queue = Queue::new(());
+        Self(Arc::new(Share { shared, most: signed(bytes), held, waiting, queue }))
     }
 
     /// Takes room for a page, if there is some now.
@@ -95,11 +90,16 @@ impl PageBudget {
 
     /// Waits until there may be room.
     pub(crate) async fn wait_for_room(&self) {
-        self.0.retry(|| !self.is_used_up()).await;
+        let has_room = || {
+            // Under the lock, so that what is given back meanwhile is seen or wakes.
+            let _changes = self.0.pages().lock();
+            !self.is_used_up()
+        };
+        self.0.retry(has_room).await;
     }
 
     pub(crate) fn is_used_up(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) > 0 || !self.0.has_room(&self.0.pages().lock(), 1)
+        self.0.waiting.load(Ordering::Relaxed) > 0 || !self.0.has_room(1)
     }
 }
 
@@ -108,17 +108,18 @@ impl Share {
         &self.shared.0.pages
     }
 
-    fn has_room(&self, state: &State, bytes: i64) -> bool {
-        let (held, free) = (state.held[self.key], state.free);
+    fn has_room(&self, bytes: i64) -> bool {
+        let held = self.held.load(Ordering::Relaxed);
+        let free = self.pages().free.load(Ordering::Relaxed);
         held == 0 || (held + bytes <= self.most && held + bytes <= free - bytes)
     }
 
     fn take(&self, bytes: i64) -> bool {
-        let mut state = self.pages().lock();
-        let has_room = self.has_room(&state, bytes);
+        let _changes = self.pages().lock();
+        let has_room = self.has_room(bytes);
         if has_room {
-            state.held[self.key] += bytes;
-            state.free -= bytes;
+            self.held.fetch_add(bytes, Ordering::Relaxed);
+            self.pages().free.fetch_sub(bytes, Ordering::Relaxed);
         }
         has_room
     }
@@ -143,19 +144,13 @@ impl Share {
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.pages().lock().held.remove(self.key);
-    }
-}
-
 impl Drop for Hold {
     fn drop(&mut self) {
         let pages = self.share.pages();
-        let mut state = pages.lock();
-        state.held[self.share.key] -= self.bytes;
-        state.free += self.bytes;
-        drop(state);
+        let changes = pages.lock();
+        self.share.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        pages.free.fetch_add(self.bytes, Ordering::Relaxed);
+        drop(changes);
         pages.freed.notify_waiters();
     }
 }

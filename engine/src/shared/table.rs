@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Manner, SharedHost, limit::AdaptiveLimit};
+use super::{Bell, Manner, SharedHost, limit::AdaptiveLimit};
 
 /// How many hosts there are before those are looked for whose pause is over.
 const MIN_SWEPT: usize = 4_096;
@@ -35,41 +35,50 @@ impl HostTable {
         Self { max, known: Mutex::new(known) }
     }
 
-    pub(super) fn get(&self, name: &str, manner: Manner) -> Arc<SharedHost> {
+    /// The key under which a job holds on to a host. Otherwise the host, on to which it holds now
+    /// under `key`.
+    pub(super) fn find(
+        &self,
+        name: &str,
+        bell: &Arc<Bell>,
+        manner: Manner,
+        key: usize,
+    ) -> Result<usize, Arc<SharedHost>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = known.hosts.get(name) {
-            return Arc::clone(host);
+            return host.join(bell, key).ok_or_else(|| Arc::clone(host));
         }
         if known.hosts.len() >= known.limit {
             known.sweep();
         }
         let name: Arc<str> = name.into();
         let limit = AdaptiveLimit::new(self.max, manner.start);
-        let host = Arc::new(SharedHost::new(Arc::clone(&name), limit));
+        let host = Arc::new(SharedHost::new(Arc::clone(&name), limit, bell, key));
         known.hosts.insert(name, Arc::clone(&host));
-        host
+        Err(host)
     }
 
     /// Lets go of hosts. Those that nobody else holds on to are forgotten, to keep the memory bounded
     /// over millions of them; not those in a pause, since a request before its time is worse than a
     /// limit learned anew.
-    pub(super) fn release(&self, hosts: Vec<Arc<SharedHost>>) {
-        let now = Instant::now();
+    pub(super) fn release(
+        &self,
+        hosts: impl IntoIterator<Item = Arc<SharedHost>>,
+        bell: &Arc<Bell>,
+        now: Instant,
+    ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for host in hosts {
-            known.forget(&host, now);
+            // A request under way still counts, though its job has gone.
+            let is_idle = Arc::strong_count(&host) == 2;
+            if host.leave(bell, now) && is_idle {
+                known.hosts.remove(host.name());
+            }
         }
     }
 }
 
 impl Known {
-    fn forget(&mut self, host: &Arc<SharedHost>, now: Instant) {
-        let is_idle = Arc::strong_count(host) == 2;
-        if is_idle && host.pause(now).is_none() {
-            self.hosts.remove(host.name());
-        }
-    }
-
     /// Forgets those whose pause is over; all of them that nobody holds on to, if there are too many.
     fn sweep(&mut self) {
         let now = Instant::now();
@@ -86,36 +95,34 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        HostLimits, Shared,
-        shared::{Bell, Verdict},
-    };
+    use crate::{HostLimits, Shared, shared::Verdict};
 
     #[test]
     fn idle_hosts_are_forgotten_and_paused_ones_last() {
         let shared = Shared::default();
         let manner = shared.manner(HostLimits::default(), 32);
         let (bell, now) = (Arc::new(Bell::default()), Instant::now());
-        let paused = shared.host("paused.test", manner);
+        let host = |name: &str| shared.host(name, &bell, manner, 0).unwrap_err();
+        let paused = host("paused.test");
         let minute = std::time::Duration::from_mins(1);
         let request = paused.begin(&bell, 0, manner, now).unwrap();
         request.end(Verdict::Refused(Some(minute)), now);
 
-        let used = shared.host("used.test", manner);
-        let idle = shared.host("idle.test", manner);
-        shared.release_hosts(vec![paused, Arc::clone(&used), idle]);
+        let used = host("used.test");
+        let idle = host("idle.test");
+        shared.release_hosts([paused, Arc::clone(&used), idle], &bell, now);
         let count = |shared: &Shared| shared.0.hosts.known.lock().unwrap().hosts.len();
         assert_eq!(count(&shared), 2);
-        assert!(shared.host("paused.test", manner).pause(now).is_some());
-        assert!(Arc::ptr_eq(&shared.host("used.test", manner), &used));
+        assert!(host("paused.test").pause(now).is_some());
+        assert!(Arc::ptr_eq(&host("used.test"), &used));
 
         for index in 0..200_000 {
-            let host = shared.host(&format!("h{index}.test"), manner);
-            let request = host.begin(&bell, 0, manner, now).unwrap();
+            let one = host(&format!("h{index}.test"));
+            let request = one.begin(&bell, 0, manner, now).unwrap();
             request.end(Verdict::Refused(Some(minute)), now);
-            shared.release_hosts(vec![host]);
+            shared.release_hosts([one], &bell, now);
             assert!(count(&shared) <= 2 * MAX_PAUSED_HOSTS + 2);
         }
-        assert!(Arc::ptr_eq(&shared.host("used.test", manner), &used));
+        assert_eq!(shared.host("used.test", &bell, manner, 9).unwrap(), 0, "held on to since");
     }
 }
