@@ -9,7 +9,7 @@ use harvestman_engine::{
     spec::{Input, InputFormat, OutputCompression, OutputFormat},
 };
 use harvestman_extractors::Standard;
-use harvestman_fetchers::Http;
+use harvestman_fetchers::Router;
 use harvestman_sinks::{self as sinks, FileSink, OutputKind};
 use harvestman_sources::{self as sources, Deduplicated, FileSource, Inline, InputOptions};
 
@@ -19,7 +19,7 @@ use super::layout::Layout;
 #[derive(Debug)]
 pub(super) struct StandardAssembler {
     pub(super) layout: Arc<Layout>,
-    pub(super) fetcher: Arc<Http>,
+    pub(super) fetcher: Arc<Router>,
     /// The most URLs of one job.
     pub(super) max_urls: u64,
 }
@@ -35,11 +35,8 @@ impl Assembler for StandardAssembler {
         if spec.output.s3_uri.is_some() {
             return refuse("output.s3_uri", "this installation writes to no buckets");
         }
-        if spec.defaults.render == Some(true) {
-            return refuse("defaults.render", "this installation has no browser");
-        }
-        if spec.defaults.proxy_type.is_some() {
-            return refuse("defaults.proxy_type", "this installation has no proxies");
+        if let Err(error) = self.fetcher.check(&spec.defaults) {
+            return refuse("defaults", &error.message);
         }
         let Some(schema) = &spec.defaults.extract else { return Ok(()) };
         Standard::check(schema)

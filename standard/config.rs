@@ -9,7 +9,7 @@ use harvestman_engine::{
     engine::{EngineParts, EngineSettings, Links, Setup},
     store::sqlite::SqliteStore,
 };
-use harvestman_fetchers::{Http, Webhooks};
+use harvestman_fetchers::{Http, Router, Webhooks};
 
 use super::{assembler::StandardAssembler, files::LocalFiles, layout::Layout};
 
@@ -36,6 +36,7 @@ pub struct EngineConfig {
     results: Option<PathBuf>,
     allowed: Vec<AddressRule>,
     user_agent: Option<String>,
+    router: Option<Arc<Router>>,
     links: Option<Arc<dyn Links>>,
     clock: Clock,
     settings: EngineSettings,
@@ -50,6 +51,7 @@ impl EngineConfig {
             results: None,
             allowed: Vec::new(),
             user_agent: None,
+            router: None,
             links: None,
             clock: Clock::system(),
             settings: EngineSettings::default(),
@@ -77,6 +79,14 @@ impl EngineConfig {
         self
     }
 
+    /// Sets what gets the pages, with proxies and a browser; by default plain HTTP alone. Allowed
+    /// addresses and the `User-Agent` are the router's own then.
+    #[must_use]
+    pub fn with_router(mut self, router: Router) -> Self {
+        self.router = Some(Arc::new(router));
+        self
+    }
+
     /// Sets what tells where a result is to be had; by default the path of its file.
     #[must_use]
     pub fn with_links(mut self, links: Arc<dyn Links>) -> Self {
@@ -98,7 +108,10 @@ impl EngineConfig {
         self
     }
 
-    fn fetcher(&self) -> Result<Http> {
+    fn fetcher(&self) -> Result<Arc<Router>> {
+        if let Some(router) = &self.router {
+            return Ok(Arc::clone(router));
+        }
         let mut fetcher = Http::builder();
         for rule in &self.allowed {
             fetcher = fetcher.allow(*rule);
@@ -106,12 +119,12 @@ impl EngineConfig {
         if let Some(user_agent) = &self.user_agent {
             fetcher = fetcher.user_agent(user_agent);
         }
-        fetcher.build()
+        Ok(Arc::new(Router::new(fetcher.build()?)))
     }
 
     fn open(self) -> Result<EngineParts> {
         let store = SqliteStore::open(&self.directory)?;
-        let fetcher = Arc::new(self.fetcher()?);
+        let fetcher = self.fetcher()?;
         let courier =
             self.allowed.iter().fold(Webhooks::builder(), |courier, rule| courier.allow(*rule));
         let layout = Arc::new(Layout::new(self.directory, self.results));

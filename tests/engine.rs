@@ -180,7 +180,8 @@ async fn what_this_installation_lacks_is_refused_by_name() {
     let spec = JobSpec::read(body.as_bytes(), limits).unwrap().spec;
     let refused = engine.submit(spec).await.unwrap_err();
     assert_eq!(code(&refused), RefusalCode::Unavailable);
-    assert!(refused.to_string().contains("defaults.render"), "{refused}");
+    assert!(refused.to_string().contains("defaults: "), "{refused}");
+    assert!(refused.to_string().contains("render"), "{refused}");
     engine.shutdown().await;
 }
 
