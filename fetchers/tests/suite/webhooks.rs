@@ -16,7 +16,7 @@ fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 async fn endpoint() -> Peer {
-    Peer::start(|path| match path {
+    Peer::start(|path| match path.split('?').next().unwrap_or_default() {
         "/gone" => Reply::Close(answer("410 Gone", "", "no\x07body\nhere")),
         "/busy" => Reply::Close(answer("503 Busy", "retry-after: 120\r\n", "")),
         "/moved" => Reply::Close(answer("302 Found", "location: /other\r\n", "")),
