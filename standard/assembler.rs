@@ -44,7 +44,7 @@ impl Assembler for StandardAssembler {
     }
 
     async fn source(&self, job: &JobContext) -> Result<Arc<dyn Source>> {
-        let reader = reader(&job.spec);
+        let reader = job.spec.line_reader();
         let source: Arc<dyn Source> = match &job.spec.input {
             Input::Urls(_) => Arc::new(Inline::from_json(&job.urls, &reader)),
             Input::Upload(id) => {
@@ -115,16 +115,5 @@ impl StandardAssembler {
         let source = tokio::task::spawn_blocking(open).await;
         let source = source.map_err(|error| Error::part("source", error))??;
         Ok(Arc::new(source))
-    }
-}
-
-/// Reads lines as overrides of the job's defaults, within its columns if it has some.
-fn reader(spec: &JobSpec) -> LineReader {
-    let reader = LineReader::new(spec.defaults.clone());
-    match &spec.defaults.extract {
-        Some(columns) if spec.output.format.needs_schema() => {
-            reader.with_columns(Arc::clone(columns))
-        }
-        _ => reader,
     }
 }

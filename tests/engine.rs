@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use harvestman::{
     Engine, EngineConfig, JobSpec, RefusalCode, RequestError, Schema,
     engine::{JobStatus, UploadOptions},
-    spec::{Input, InputFormat, OutputSpec},
+    spec::{Input, InputFormat, OnInvalid, OutputSpec},
     store::Status,
 };
 use harvestman_shop::{RunningShop, Shop};
@@ -182,6 +182,25 @@ async fn what_this_installation_lacks_is_refused_by_name() {
     assert_eq!(code(&refused), RefusalCode::Unavailable);
     assert!(refused.to_string().contains("defaults: "), "{refused}");
     assert!(refused.to_string().contains("render"), "{refused}");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_bad_line_is_a_record_or_the_end_of_the_job_as_it_says() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let list = place.directory.path().join("urls.ndjson");
+    std::fs::write(&list, format!("\"{}\"\n{{oops\n", place.shop.product_url(0))).unwrap();
+    let spec = JobSpec::new(Input::file(&list));
+    let ended = run(&engine, spec.clone()).await;
+    assert_eq!((ended.job.counters.ok, ended.job.counters.errored()), (1, 1));
+    let before = place.shop.requests();
+    let id = engine.submit(spec.with_on_invalid(OnInvalid::Fail)).await.unwrap().job.id;
+    let failed = engine.wait(&id).await.unwrap().job;
+    assert_eq!(failed.status, Status::Failed);
+    let problem = failed.problem.unwrap();
+    assert!(problem.code == "input_invalid" && problem.message.contains("line 2"), "{problem:?}");
+    assert_eq!(place.shop.requests(), before, "before the first page");
     engine.shutdown().await;
 }
 

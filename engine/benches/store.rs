@@ -10,7 +10,7 @@ use harvestman_engine::{
     JobSpec, Part,
     id::JobId,
     spec::Input,
-    store::{Ended, JobQuery, JobStore, NewJob, Status, sqlite::SqliteStore},
+    store::{Claim, Ended, JobQuery, JobStore, NewJob, Status, sqlite::SqliteStore},
 };
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -45,7 +45,8 @@ async fn finish_one(directory: &Path) {
         answer: None,
     };
     store.insert(job).await.expect("the job is kept");
-    let claimed = store.claim("bench", now, now, 1).await.expect("the job is claimed");
+    let claim = Claim { owner: "bench", now, until: now, most: 1, held: &[] };
+    let claimed = store.claim(&claim).await.expect("the job is claimed");
     let parts = [Part::new("results/job/part-00000.ndjson", 1_000, 500_000)];
     let ended = Ended {
         commit: None,

@@ -19,7 +19,7 @@ pub use self::{
     read::Submission,
     webhook::{WebhookEvent, WebhookSpec},
 };
-use crate::{Params, Schema};
+use crate::{LineReader, Params, Schema};
 
 /// How many URLs of a job are fetched at a time when it doesn't say.
 pub const DEFAULT_CONCURRENCY: usize = 32;
@@ -235,6 +235,17 @@ impl JobSpec {
     pub fn with_cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace_s = Some(grace.as_secs());
         self
+    }
+
+    /// What reads the job's lines: as overrides of its defaults, within its columns if it has some.
+    pub fn line_reader(&self) -> LineReader {
+        let reader = LineReader::new(self.defaults.clone());
+        match &self.defaults.extract {
+            Some(columns) if self.output.format.needs_schema() => {
+                reader.with_columns(Arc::clone(columns))
+            }
+            _ => reader,
+        }
     }
 
     /// How long attempts under way may go on after a cancel.

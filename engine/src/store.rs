@@ -21,8 +21,8 @@ mod upload;
 pub use self::{
     idempotency::{Begun, IdempotencyKey, IdempotencyStore, StoredAnswer},
     job::{
-        Commit, Ended, ErroredQuery, JobEntry, JobQuery, JobStore, Lease, NewJob, OutputState,
-        Problem, Status,
+        Claim, Commit, Ended, ErroredQuery, JobEntry, JobQuery, JobStore, Lease, NewJob,
+        OutputState, Problem, Status,
     },
     key::{ApiKey, KeyStore, Scope, WorkspaceEntry},
     outbox::{Attempted, Delivery, DeliveryQuery, DeliveryState, NewDelivery, NewEvent, Outbox},

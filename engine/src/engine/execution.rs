@@ -66,12 +66,15 @@ impl Execution {
             spec: self.entry.spec.clone(),
             urls,
         };
-        let ran = self.while_leased(self.fetch(&context, &commits, entered)).await;
-        match ran {
-            Ok(()) => Ok(()),
-            Err(error @ Error::LeaseLost { .. }) => Err(error),
-            Err(error) => self.fail(&context, &commits, &error).await,
-        }
+        self.while_leased(async {
+            match self.fetch(&context, &commits, entered).await {
+                Err(error) if !matches!(error, Error::LeaseLost { .. }) => {
+                    self.fail(&context, &commits, &error).await
+                }
+                ran => ran,
+            }
+        })
+        .await
     }
 
     /// Opens the input, runs the job, and lets go of it when it is suspended.

@@ -30,20 +30,10 @@ pub(super) fn open_source<'a>(
             return core.parts.assembler.source(context).await;
         };
         let skipped = if *include_skipped { skipped(core, job, context).await? } else { None };
-        let source = Retry::new(core, job, only, reader(context), skipped).await?;
+        let source = Retry::new(core, job, only, context.spec.line_reader(), skipped).await?;
         Ok(Arc::new(source) as Arc<dyn Source>)
     }
     .boxed()
-}
-
-/// Reads lines as the job's own input is read.
-fn reader(context: &JobContext) -> LineReader {
-    let spec = &context.spec;
-    let reader = LineReader::new(spec.defaults.clone());
-    match &spec.defaults.extract {
-        Some(columns) if spec.output.format.needs_schema() => reader.with_columns(columns.clone()),
-        _ => reader,
-    }
 }
 
 /// The tasks of a job that was stopped before their turn, if there are any.

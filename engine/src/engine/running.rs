@@ -44,6 +44,11 @@ impl RunningJobs {
         Entry { jobs: self, id: id.clone() }
     }
 
+    /// The jobs on the list.
+    pub(crate) fn ids(&self) -> Vec<JobId> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// Waits until there are none.
     pub(crate) async fn emptied(&self) {
         // The sender lives as long as `self`.

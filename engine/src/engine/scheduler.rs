@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{Core, execution::Execution};
-use crate::{Result, clock::after};
+use crate::{Result, clock::after, store::Claim};
 
 /// How often the store is asked without a reason: for jobs whose lease has run out.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
@@ -46,7 +46,9 @@ impl Scheduler {
         }
         let now = self.core.now();
         let until = after(now, LEASE);
-        let claimed = self.core.store().claim(&self.core.owner, now, until, room).await?;
+        let (owner, held) = (&*self.core.owner, &*self.core.running.ids());
+        let claim = Claim { owner, now, until, most: room, held };
+        let claimed = self.core.store().claim(&claim).await?;
         for (lease, entry) in claimed {
             let execution = Execution { core: Arc::clone(&self.core), lease, entry };
             self.executions.spawn(execution.run());

@@ -9,7 +9,7 @@ use super::{
     limits::{MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
 };
 use crate::{
-    Line, LineReader, Params,
+    Line, Params,
     id::{JobId, UploadId},
     refusal::{Refusal, RefusalCode},
     webhook,
@@ -214,13 +214,7 @@ impl JobSpec {
             let message = format!("at most {most} URLs inline; upload a file for more");
             return Err(exceeded("input.urls", message));
         }
-        let reader = LineReader::new(self.defaults.clone());
-        let reader = match &self.defaults.extract {
-            Some(columns) if self.output.format.needs_schema() => {
-                reader.with_columns(columns.clone())
-            }
-            _ => reader,
-        };
+        let reader = self.line_reader();
         for (index, value) in urls.iter().enumerate() {
             let line = Line { index: index as u64, number: index as u64 + 1 };
             let task = reader.read_json(line, value.to_string().as_bytes());

@@ -33,15 +33,9 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// How many jobs wait or run.
     async fn open_jobs(&self) -> Result<u64>;
 
-    /// Leases up to `most` jobs to `owner` until `until`: first running ones whose lease has run
-    /// out, then queued ones, each in the order of their making.
-    async fn claim(
-        &self,
-        owner: &str,
-        now: Timestamp,
-        until: Timestamp,
-        most: usize,
-    ) -> Result<Vec<(Lease, JobEntry)>>;
+    /// Leases jobs: first running ones whose lease has run out, then queued ones, each in the order
+    /// of their making.
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<(Lease, JobEntry)>>;
 
     /// Prolongs a lease.
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()>;
@@ -292,6 +286,22 @@ pub struct JobQuery {
     pub before: Option<u64>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// Who wants how many jobs, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Who they are leased to.
+    pub owner: &'a str,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Until when they are leased.
+    pub until: Timestamp,
+    /// How many at most.
+    pub most: usize,
+    /// The jobs that the owner is working on. None of them is given out again, even if its lease
+    /// seems to have run out because somebody has set the clock.
+    pub held: &'a [JobId],
 }
 
 /// The right to work on a job, and to write down what comes of it.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use harvestman_engine::{
-    JobSpec, RefusalCode, StopReason,
+    JobSpec, Phase, RefusalCode, StopReason,
     engine::{EngineSettings, JobEvent},
-    spec::{FailIf, Input, OnInvalid},
+    spec::{FailIf, Input},
     store::{JobQuery, OutputState, Status},
 };
 
@@ -131,19 +131,44 @@ async fn too_many_failures_fail_the_job_and_keep_what_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_invalid_line_is_a_record_or_the_end_as_the_job_says() {
+async fn an_inline_list_with_a_bad_url_is_refused() {
     let world = World::new();
     let engine = world.open().await;
-    let mut retry = spec(&[("/404", 3)]);
-    let first = engine.submit(retry.clone()).await.unwrap().job.id;
-    engine.wait(&first).await.unwrap();
-    // An inline list with a bad URL is refused outright, so the list comes by way of a retry.
-    retry.on_invalid = OnInvalid::Fail;
-    let ended = engine.submit(retry).await.unwrap().job.id;
-    assert_eq!(engine.wait(&ended).await.unwrap().job.status, Status::Completed);
     let bad = JobSpec::new(Input::urls(["http://a.test/ok", "nonsense"]));
     let refused = engine.submit(bad).await.unwrap_err();
     assert_eq!(refused.refusal().unwrap().code, RefusalCode::InvalidUrl);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_breaks_fails_the_job_and_what_is_done_can_be_had() {
+    let world = World::new();
+    let engine = world.open().await;
+    let id = engine.submit(spec(&[("/ok", 20), ("/404", 3), ("/break", 1)])).await.unwrap().job.id;
+    let ended = engine.wait(&id).await.unwrap();
+    assert_eq!((ended.job.status, ended.job.reason), (Status::Failed, None));
+    assert_eq!(ended.job.problem.as_ref().unwrap().code, "input_changed");
+    assert_eq!((ended.job.counters.done(), ended.job.skipped()), (23, Some(1)));
+    assert_eq!(world.indices(&id), (0..23).collect::<Vec<_>>());
+    assert!(world.sink(&id).published().is_some() && ended.link.is_some());
+    assert_eq!(engine.store().count_events(&id).await.unwrap(), 1);
+    let retry = engine.retry(&id).await.unwrap().job;
+    assert_eq!(retry.total, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_is_told_of_a_change_and_not_kept_longer_than_it_wants() {
+    let world = World::new();
+    let engine = world.open().await;
+    let id = engine.submit(spec(&[("/slow", 2)])).await.unwrap().job.id;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let seen = engine.status(&id).await.unwrap();
+    assert_eq!(seen.phase, Some(Phase::Fetching));
+    let begun = tokio::time::Instant::now();
+    let same = engine.wait_for_change(&id, &seen, Duration::from_secs(5)).await.unwrap();
+    assert_eq!((same.job.status, begun.elapsed().as_secs()), (Status::Running, 5));
+    let ended = engine.wait_for_change(&id, &seen, Duration::from_mins(5)).await.unwrap();
+    assert_ne!((ended.job.status, ended.phase), (seen.job.status, seen.phase));
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,23 @@ async fn a_cancelled_job_leaves_the_queue_without_being_begun() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_jump_of_the_wall_clock_begins_no_job_twice() {
+    let world = World::new();
+    let engine = world.open().await;
+    let id = engine.submit(spec(&[("/slow", 12)]).with_concurrency(2)).await.unwrap().job.id;
+    for hours in [12, -14, 30] {
+        tokio::time::sleep(Duration::from_secs(33)).await;
+        world.set_clock_by(hours * 3_600);
+        // Wakes the scheduler before the lease would be renewed.
+        engine.submit(spec(&[("/ok", 1)])).await.unwrap();
+    }
+    let ended = engine.wait(&id).await.unwrap();
+    assert_eq!((ended.job.status, ended.job.reason), (Status::Completed, None));
+    assert_eq!(world.fetched("/slow"), 12, "each page once");
+    assert_eq!(world.indices(&id), (0..12).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_fetches_nothing_twice() {
     let world = World::new();
     let engine = world.open().await;

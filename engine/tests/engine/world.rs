@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,8 +18,7 @@ use futures::{
 };
 use harvestman_engine::{
     Clock, Code, Courier, CourierAnswer, CourierError, CourierRequest, Engine, Error, Fetcher,
-    JobSpec, Line, LineReader, RateCard, Refusal, RequestError, Result, Sink, Source, Task,
-    WholePage,
+    JobSpec, Line, RateCard, Refusal, RequestError, Result, Sink, Source, Task, WholePage,
     engine::{
         Assembler, EngineParts, EngineSettings, Files, JobContext, JobParts, ReceivedUpload,
         UploadOptions,
@@ -26,7 +28,7 @@ use harvestman_engine::{
     store::{JobEntry, sqlite::SqliteStore},
     testing::{MemorySink, Reply, ScriptedFetcher},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -39,8 +41,12 @@ pub(crate) struct World(Arc<Inner>);
 struct Inner {
     directory: TempDir,
     clock: Clock,
+    /// How far somebody has set the wall clock, in seconds.
+    set_by: Arc<AtomicI64>,
     settings: EngineSettings,
     fetcher: Arc<dyn Fetcher>,
+    /// How often each path was asked for.
+    fetched: Arc<Mutex<HashMap<String, usize>>>,
     sinks: Mutex<HashMap<JobId, MemorySink>>,
     mail: Mutex<Vec<(Instant, CourierRequest)>>,
     /// What the endpoint answers now.
@@ -69,11 +75,24 @@ impl World {
     pub(crate) fn with(mut settings: EngineSettings) -> Self {
         settings.meter = Arc::new(RateCard::default());
         let start: Timestamp = "2026-05-12T22:00:00Z".parse().unwrap();
+        let (running, set_by) = (Clock::with_runtime(start), Arc::new(AtomicI64::new(0)));
+        let seen = Arc::clone(&set_by);
+        let fetched: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+        let counted = Arc::clone(&fetched);
         Self(Arc::new(Inner {
             directory: tempfile::tempdir().unwrap(),
-            clock: Clock::with_runtime(start),
+            clock: Clock::new(move || {
+                let by = SignedDuration::from_secs(seen.load(Ordering::Relaxed));
+                running.now().checked_add(by).unwrap()
+            }),
+            set_by,
             settings,
-            fetcher: ScriptedFetcher::new(script),
+            fetcher: ScriptedFetcher::new(move |task: &Task, attempt| {
+                let path = task.target().unwrap().path().to_owned();
+                *counted.lock().unwrap().entry(path).or_default() += 1;
+                script(task, attempt)
+            }),
+            fetched,
             sinks: Mutex::default(),
             mail: Mutex::default(),
             status: Mutex::new(200),
@@ -116,6 +135,16 @@ impl World {
 
     pub(crate) fn sink(&self, id: &JobId) -> MemorySink {
         self.0.sinks.lock().unwrap().entry(id.clone()).or_default().clone()
+    }
+
+    /// How often pages with this path were asked for.
+    pub(crate) fn fetched(&self, path: &str) -> usize {
+        self.0.fetched.lock().unwrap().get(path).copied().unwrap_or_default()
+    }
+
+    /// Sets the wall clock forward, or back, while everything else goes on.
+    pub(crate) fn set_clock_by(&self, seconds: i64) {
+        self.0.set_by.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Makes the endpoint answer with this status from now on.
@@ -165,7 +194,7 @@ impl Assembler for World {
     }
 
     async fn source(&self, job: &JobContext) -> Result<Arc<dyn Source>> {
-        let reader = LineReader::new(job.spec.defaults.clone());
+        let reader = job.spec.line_reader();
         let lines = (0..).map(|index| Line { index, number: index + 1 });
         let tasks = lines.zip(&job.urls);
         let read = |(line, url): (Line, &Value)| reader.read_json(line, url.to_string().as_bytes());
@@ -184,11 +213,21 @@ impl Assembler for World {
 #[derive(Debug)]
 struct Tasks(Arc<[Task]>);
 
+/// A list with a task whose path is `/break` breaks there, after a while.
 impl Source for Tasks {
     fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
         let tasks = Arc::clone(&self.0);
-        stream::iter((from as usize..tasks.len()).map(move |index| Ok(tasks[index].clone())))
-            .boxed()
+        let read = move |index: usize| {
+            let task = tasks[index].clone();
+            async move {
+                if task.target().is_ok_and(|url| url.path() == "/break") {
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    return Err(Error::changed("the list", "it was written to"));
+                }
+                Ok(task)
+            }
+        };
+        stream::iter(from as usize..self.0.len()).then(read).boxed()
     }
 
     fn total(&self) -> Option<u64> {

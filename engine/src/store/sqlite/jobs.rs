@@ -20,7 +20,7 @@ use crate::{
     seal::Sealer,
     spec::{Input, RetryFilter},
     store::{
-        Commit, Ended, ErroredQuery, JobEntry, JobQuery, JobStore, Lease, NewEvent, NewJob,
+        Claim, Commit, Ended, ErroredQuery, JobEntry, JobQuery, JobStore, Lease, NewEvent, NewJob,
         OutputState, Problem,
     },
 };
@@ -280,23 +280,19 @@ impl JobStore for SqliteStore {
         self.database.read(read).await.map(|count| count as u64)
     }
 
-    async fn claim(
-        &self,
-        owner: &str,
-        now: Timestamp,
-        until: Timestamp,
-        most: usize,
-    ) -> Result<Vec<(Lease, JobEntry)>> {
-        let (owner, now, until) = (owner.to_owned(), time(now), time(until));
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<(Lease, JobEntry)>> {
+        let (owner, most) = (claim.owner.to_owned(), claim.most as i64);
+        let (now, until, held) = (time(claim.now), time(claim.until), json(claim.held)?);
         let claimed = self
             .database
             .write(move |transaction| {
                 let sql = "SELECT id FROM jobs WHERE status IN ('queued', 'running')
                            AND (lease_until IS NULL OR lease_until < ?1)
+                           AND id NOT IN (SELECT value FROM json_each(?3))
                            ORDER BY status = 'queued', number LIMIT ?2";
                 let ids: rusqlite::Result<Vec<String>> = transaction
                     .prepare_cached(sql)?
-                    .query_map(params![now, most as i64], |row| row.get(0))?
+                    .query_map(params![now, most, held], |row| row.get(0))?
                     .collect();
                 let sql = "UPDATE jobs SET status = 'running', lease_owner = ?2, lease_until = ?3,
                                lease_token = lease_token + 1,

@@ -8,7 +8,8 @@ use crate::{
     id::JobId,
     spec::{Input, RetryFilter, WebhookSpec},
     store::{
-        Commit, Ended, ErroredQuery, JobQuery, Lease, NewJob, OutputState, Problem, Status, Store,
+        Claim, Commit, Ended, ErroredQuery, JobEntry, JobQuery, Lease, NewJob, OutputState,
+        Problem, Status, Store,
     },
 };
 
@@ -29,9 +30,21 @@ async fn put(store: &dyn Store, job: NewJob) -> JobId {
     id
 }
 
+/// Claims jobs for half a minute.
+async fn claim(
+    store: &dyn Store,
+    owner: &str,
+    now: i64,
+    most: usize,
+    held: &[JobId],
+) -> Vec<(Lease, JobEntry)> {
+    let claim = Claim { owner, now: at(now), until: at(now + 30), most, held };
+    store.claim(&claim).await.unwrap()
+}
+
 /// Claims all that is there, so that the next check begins with an empty queue.
 async fn claim_all(store: &dyn Store, now: i64) -> Vec<(Lease, JobId)> {
-    let claimed = store.claim("suite", at(now), at(now + 30), 1_000).await.unwrap();
+    let claimed = claim(store, "suite", now, 1_000, &[]).await;
     claimed.into_iter().map(|(lease, job)| (lease, job.id)).collect()
 }
 
@@ -79,14 +92,19 @@ async fn claims_in_order_and_fences(store: &dyn Store) {
         ids.push(put(store, new_job("a", at(second))).await);
     }
     assert_eq!(store.open_jobs().await.unwrap(), 4);
-    let first = store.claim("one", at(10), at(40), 2).await.unwrap();
+    let first = claim(store, "one", 10, 2, &[]).await;
     assert_eq!(first.iter().map(|(_, job)| &job.id).collect::<Vec<_>>(), [&ids[0], &ids[1]]);
     assert!(first.iter().all(|(_, job)| job.status == Status::Running));
     assert_eq!(first[0].1.started_at, Some(at(10)));
 
+    // What somebody is working on is not given to them again, whatever the clock says.
+    let held: Vec<JobId> = first.iter().map(|(_, job)| job.id.clone()).collect();
+    let others = claim(store, "one", 9_999, 9, &[&held[..], &ids[2..]].concat()).await;
+    assert!(others.is_empty(), "{others:?}");
+
     // The first one lives on, the second one is taken over: it comes before the queued ones.
     store.renew(&first[0].0, at(100)).await.unwrap();
-    let second = store.claim("two", at(50), at(80), 2).await.unwrap();
+    let second = claim(store, "two", 50, 2, &[]).await;
     assert_eq!(second.iter().map(|(_, job)| &job.id).collect::<Vec<_>>(), [&ids[1], &ids[2]]);
     assert!(second[0].0.token > first[1].0.token, "each claim has a higher token");
     assert_eq!(second[0].1.started_at, Some(at(10)), "it was begun then");
@@ -108,7 +126,7 @@ async fn claims_in_order_and_fences(store: &dyn Store) {
 
     // What is given back can be claimed at once.
     store.release(new).await.unwrap();
-    let again = store.claim("three", at(51), at(81), 1).await.unwrap();
+    let again = claim(store, "three", 51, 1, &[]).await;
     assert_eq!(again[0].1.id, ids[1]);
     assert_eq!(again[0].1.counters, checkpoint.counters, "where it was");
     let mut leases = vec![first[0].0.clone(), second[1].0.clone(), again[0].0.clone()];
