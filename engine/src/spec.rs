@@ -4,7 +4,6 @@ mod input;
 mod limits;
 mod output;
 mod read;
-mod secrets;
 mod webhook;
 
 use std::{sync::Arc, time::Duration};

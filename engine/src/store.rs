@@ -15,6 +15,8 @@ mod job;
 mod key;
 mod outbox;
 #[cfg(feature = "sqlite")]
+mod secrets;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod upload;
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::Core;
 use crate::{
     Part, Phase, Progress,
@@ -72,12 +70,5 @@ impl JobStatus {
     /// Whether the job has ended.
     pub fn is_terminal(&self) -> bool {
         self.job.status.is_terminal()
-    }
-
-    /// Whether its link has run out by `now`, or its output is gone.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.job.status.is_terminal()
-            && (self.job.output != OutputState::Kept
-                || self.job.expires_at.is_some_and(|at| at < now))
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use harvestman_engine::{
-    CourierRequest, Engine,
+    CourierRequest, Engine, JobSpec,
     id::JobId,
-    spec::WebhookSpec,
-    store::{Delivery, DeliveryQuery, DeliveryState},
+    spec::{Input, WebhookSpec},
+    store::{Delivery, DeliveryQuery, DeliveryState, ErroredQuery},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::world::{World, kill, spec};
@@ -155,6 +155,11 @@ async fn a_rotated_secret_and_a_secret_of_the_jobs_own() {
     end_a_job(&engine, hook()).await;
     let own = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     end_a_job(&engine, hook().with_secret(own)).await;
+    let line = json!({"url": "http://a.test/404", "headers": {"authorization": "Bearer hush"}});
+    let list = engine.submit(JobSpec::new(Input::Urls(vec![line]))).await.unwrap().job.id;
+    engine.wait(&list).await.unwrap();
+    let errored = engine.errored(&list, &ErroredQuery { limit: 1, ..Default::default() }).await;
+    assert_eq!(errored.unwrap()[0].task["headers"]["authorization"], "Bearer hush");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mail: Vec<_> = world.mail().into_iter().map(|(_, request)| request).collect();
     assert!(verify(&old, &mail[0]) && verify(new.reveal(), &mail[0]), "both for a day");
@@ -163,7 +168,7 @@ async fn a_rotated_secret_and_a_secret_of_the_jobs_own() {
     // Nothing of it lies in the store in the clear.
     for entry in std::fs::read_dir(world.directory()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        for secret in [own, new.reveal(), &old, "hooks.test/jobs"] {
+        for secret in [own, new.reveal(), &old, "hooks.test/jobs", "Bearer hush"] {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret}");
         }

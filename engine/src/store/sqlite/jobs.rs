@@ -19,25 +19,24 @@ use crate::{
     id::{JobId, UploadId},
     seal::Sealer,
     spec::{Input, RetryFilter},
+    store::secrets::{open_errored, open_lines, open_spec, seal_errored, seal_lines, seal_spec},
     store::{
         Claim, Commit, Ended, ErroredQuery, JobEntry, JobQuery, JobStore, Lease, NewEvent, NewJob,
         OutputState, Problem,
     },
 };
 
-const COLUMNS: &str = "number, id, workspace, status, reason, problem, spec, secrets, total, \
+const COLUMNS: &str = "number, id, workspace, status, reason, problem, spec, total, \
                        counters, parts, output, created_at, started_at, finished_at, expires_at";
 
 /// A row whose secrets are still sealed.
 struct Sealed {
     entry: JobEntry,
-    secrets: Option<Vec<u8>>,
     spec: Value,
 }
 
 impl Sealed {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let spec: Value = read_json(&row.get::<_, String>(6)?)?;
         let reason: Option<String> = row.get(4)?;
         let problem: Option<String> = row.get(5)?;
         let entry = JobEntry {
@@ -49,31 +48,22 @@ impl Sealed {
             problem: problem.map(|text| read_json::<Problem>(&text)).transpose()?,
             // Replaced when the secrets are opened.
             spec: JobSpec::new(Input::Urls(Vec::new())),
-            total: row.get::<_, Option<i64>>(8)?.map(|total| total as u64),
-            counters: read_json(&row.get::<_, String>(9)?)?,
-            parts: read_json(&row.get::<_, String>(10)?)?,
-            output: read_word(row.get(11)?)?,
-            created_at: need_time(&row.get::<_, String>(12)?)?,
-            started_at: read_time(row.get(13)?)?,
-            finished_at: read_time(row.get(14)?)?,
-            expires_at: read_time(row.get(15)?)?,
+            total: row.get::<_, Option<i64>>(7)?.map(|total| total as u64),
+            counters: read_json(&row.get::<_, String>(8)?)?,
+            parts: read_json(&row.get::<_, String>(9)?)?,
+            output: read_word(row.get(10)?)?,
+            created_at: need_time(&row.get::<_, String>(11)?)?,
+            started_at: read_time(row.get(12)?)?,
+            finished_at: read_time(row.get(13)?)?,
+            expires_at: read_time(row.get(14)?)?,
         };
-        Ok(Self { entry, secrets: row.get(7)?, spec })
+        Ok(Self { entry, spec: read_json(&row.get::<_, String>(6)?)? })
     }
 
     fn open(self, sealer: &Sealer) -> Result<JobEntry> {
-        let secrets = match self.secrets {
-            Some(sealed) => Some(open_secrets(sealer, self.entry.id.as_str(), &sealed)?),
-            None => None,
-        };
-        Ok(JobEntry { spec: JobSpec::join(self.spec, secrets.as_ref())?, ..self.entry })
+        let spec = open_spec(sealer, self.entry.id.as_str(), self.spec)?;
+        Ok(JobEntry { spec, ..self.entry })
     }
-}
-
-fn open_secrets(sealer: &Sealer, name: &str, sealed: &[u8]) -> Result<Value> {
-    let json = sealer.open(name, sealed)?;
-    serde_json::from_slice(&json)
-        .map_err(|error| Error::damaged(format!("the secret of {name}"), error.to_string()))
 }
 
 impl SqliteStore {
@@ -126,7 +116,7 @@ struct ErroredRow {
 }
 
 impl Written {
-    fn new(commit: &Commit<'_>) -> Result<Self> {
+    fn new(sealer: &Sealer, job: &JobId, commit: &Commit<'_>) -> Result<Self> {
         let errored: Result<Vec<_>> = commit
             .errored
             .iter()
@@ -135,7 +125,7 @@ impl Written {
                     position: errored.index as i64,
                     code: errored.code.as_str(),
                     retryable: errored.retryable,
-                    task: json(errored)?,
+                    task: json(&seal_errored(sealer, job.as_str(), errored))?,
                 })
             })
             .collect();
@@ -208,11 +198,10 @@ fn collect(
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn insert(&self, job: NewJob) -> Result<()> {
-        let (open, secrets) = job.spec.split()?;
-        let secrets = secrets.map(|secrets| json(&secrets)).transpose()?;
-        let secrets = secrets.map(|secrets| self.sealer.seal(job.id.as_str(), secrets.as_bytes()));
-        let (spec, urls) = (json(&open)?, json(&job.urls)?);
+    async fn insert(&self, mut job: NewJob) -> Result<()> {
+        let spec = json(&seal_spec(&self.sealer, job.id.as_str(), &job.spec)?)?;
+        seal_lines(&self.sealer, job.id.as_str(), &mut job.urls);
+        let urls = json(&job.urls)?;
         let entry = JobEntry::queued(&job, 0);
         let counters = json(&entry.counters)?;
         self.database
@@ -220,15 +209,14 @@ impl JobStore for SqliteStore {
                 if let Some(upload) = entry.upload() {
                     need_upload(transaction, upload)?;
                 }
-                let sql = "INSERT INTO jobs (id, workspace, name, status, spec, secrets, upload,
+                let sql = "INSERT INTO jobs (id, workspace, name, status, spec, upload,
                                              retry_of, total, counters, created_at)
-                           VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                           VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9)";
                 transaction.prepare_cached(sql)?.execute(params![
                     job.id.as_str(),
                     job.workspace,
                     job.spec.name,
                     spec,
-                    secrets,
                     entry.upload().map(UploadId::as_str),
                     entry.retry_of().map(JobId::as_str),
                     job.total.map(|total| total as i64),
@@ -262,14 +250,16 @@ impl JobStore for SqliteStore {
     }
 
     async fn inline_urls(&self, id: &JobId) -> Result<Vec<Value>> {
-        let id = id.clone();
+        let job = id.clone();
         let read = move |connection: &Connection| {
             let sql = "SELECT urls FROM inline_urls JOIN jobs ON job = number WHERE id = ?1";
             let urls: Option<String> =
-                connection.query_row(sql, [id.as_str()], |row| row.get(0)).optional()?;
-            Ok(urls.map(|urls| read_json(&urls)).transpose()?.unwrap_or_default())
+                connection.query_row(sql, [job.as_str()], |row| row.get(0)).optional()?;
+            Ok(urls.map(|urls| read_json::<Vec<Value>>(&urls)).transpose()?.unwrap_or_default())
         };
-        self.database.read(read).await
+        let mut urls = self.database.read(read).await?;
+        open_lines(&self.sealer, id.as_str(), &mut urls)?;
+        Ok(urls)
     }
 
     async fn open_jobs(&self) -> Result<u64> {
@@ -380,7 +370,7 @@ impl JobStore for SqliteStore {
     }
 
     async fn commit(&self, lease: &Lease, commit: &Commit<'_>) -> Result<()> {
-        let (lease, written) = (lease.clone(), Written::new(commit)?);
+        let (lease, written) = (lease.clone(), Written::new(&self.sealer, &lease.job, commit)?);
         let write = move |transaction: &Transaction<'_>| {
             let job = fence(transaction, &lease)?;
             Ok(written.put(transaction, job)?)
@@ -389,7 +379,9 @@ impl JobStore for SqliteStore {
     }
 
     async fn end(&self, lease: &Lease, ended: &Ended<'_>) -> Result<()> {
-        let written = ended.commit.as_ref().map(Written::new).transpose()?;
+        let written = ended.commit.as_ref();
+        let written =
+            written.map(|commit| Written::new(&self.sealer, &lease.job, commit)).transpose()?;
         let reason = ended.reason.as_ref().map(word).transpose()?;
         let problem = ended.problem.as_ref().map(json).transpose()?;
         let (status, parts) = (ended.status.as_str(), json(ended.parts)?);
@@ -424,9 +416,9 @@ impl JobStore for SqliteStore {
     }
 
     async fn errored(&self, id: &JobId, query: &ErroredQuery) -> Result<Vec<Errored>> {
-        let (id, query) = (id.clone(), query.clone());
+        let (job_id, query) = (id.clone(), query.clone());
         let read = move |connection: &Connection| {
-            let Some(job) = number(connection, &id)? else { return Ok(Vec::new()) };
+            let Some(job) = number(connection, &job_id)? else { return Ok(Vec::new()) };
             let sql = format!(
                 "SELECT task FROM errored WHERE job = ?1 AND position > ?2{} \
                  ORDER BY position LIMIT ?3 OFFSET ?4",
@@ -441,7 +433,11 @@ impl JobStore for SqliteStore {
                 .collect();
             Ok(rows?)
         };
-        self.database.read(read).await
+        let mut errored = self.database.read(read).await?;
+        for errored in &mut errored {
+            open_errored(&self.sealer, id.as_str(), errored)?;
+        }
+        Ok(errored)
     }
 
     async fn count_errored(&self, id: &JobId, only: &RetryFilter) -> Result<u64> {

@@ -1,6 +1,6 @@
 -- Times are RFC 3339 in UTC with three decimals, so that they sort as text. JSON is JSON text.
 
--- The jobs, in the order of their making. Secrets are sealed and stand in `secrets`.
+-- The jobs, in the order of their making. Secrets are sealed: they read `sealed:…`.
 CREATE TABLE jobs (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
     id          TEXT NOT NULL UNIQUE,
@@ -10,7 +10,6 @@ CREATE TABLE jobs (
     reason      TEXT,
     problem     TEXT,
     spec        TEXT NOT NULL,
-    secrets     BLOB,
     upload      TEXT,
     retry_of    TEXT,
     total       INTEGER,

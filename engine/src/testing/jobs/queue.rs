@@ -74,6 +74,7 @@ async fn keeps_what_it_is_given(store: &dyn Store) {
     let webhook = WebhookSpec::new("https://hooks.test/token".parse().unwrap());
     let mut new = new_job("a", at(0));
     new.spec = new.spec.with_defaults(defaults).with_webhook(webhook).with_max_credits(7);
+    new.urls.push(json!({"url": "https://a.test/", "headers": {"authorization": "x"}}));
     let id = put(store, new.clone()).await;
     let job = store.job(&id).await.unwrap().unwrap();
     assert_eq!((job.status, &job.spec), (Status::Queued, &new.spec), "the spec, secrets included");
