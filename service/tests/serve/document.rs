@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use harvestman_shop::Shop;
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use crate::service::{ACME, Service};
 
 /// The names that a schema of the document allows.
 fn documented(document: &Value, schema: &str) -> BTreeSet<String> {
@@ -31,11 +31,15 @@ async fn it_names_what_the_service_reads() {
         ("OutputRequest", json!({"urls": [url], "output": {"zzz": 1}})),
         ("WebhookRequest", json!({"urls": [url], "webhook": {"zzz": 1}})),
         ("FailIfRequest", json!({"urls": [url], "fail_if": {"zzz": 1}})),
-        ("ScrapeParameters", json!({"urls": [url], "defaults": {"zzz": 1}})),
     ] {
         let refused = service.post("/v1/jobs", &body).await.refused(422, "schema_invalid");
         let offered = offered(refused["message"].as_str().unwrap());
         assert_eq!(documented(&document, schema), offered, "{schema}: {refused}");
+    }
+    // A line may set any of them to null, which takes the default away.
+    for name in documented(&document, "ScrapeParameters") {
+        let line = json!({"url": url, name.as_str(): null});
+        service.post("/v1/jobs", &json!({"urls": [line]})).await.expect(202);
     }
     let job = service.submit(1, json!({})).await;
     service.ended(&job).await;
@@ -76,7 +80,9 @@ async fn its_pages_work_without_the_internet() {
 /// not; the program is installed by the test command.
 #[tokio::test]
 async fn every_operation_keeps_to_it() {
-    let service = Service::with(Shop::new().with_products(10), &["--rate-limit", "100000"], &[]);
+    let keys = format!("acme={ACME}");
+    let service =
+        Service::with(Shop::new(), &["--rate-limit", "100000"], &[("HARVESTMAN_API_KEYS", &keys)]);
     let python = std::env::var("HARVESTMAN_TEST_PYTHON");
     let python =
         python.expect("HARVESTMAN_TEST_PYTHON names a Python with schemathesis; .ci/run sets it");
@@ -93,6 +99,7 @@ async fn every_operation_keeps_to_it() {
             "--seed",
             "1",
         ]);
+        command.args(["--header", &format!("Authorization: Bearer {ACME}"), "--no-color"]);
         command.args(["--exclude-path", "/v1/jobs/{id}/events", "--request-timeout", "20"]);
         command.args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"]);
         command.args(["--suppress-health-check", "all"]);

@@ -55,7 +55,7 @@ impl Sent {
     params(("Idempotency-Key" = Option<String>, Header, max_length = 256,
             description = "Makes it safe to send the request again.")),
     request_body(description = "The list.", content(
-        (String = "application/x-ndjson", example = json!("{\"url\": \"https://example.com/\"}\n")),
+        (String = "application/x-ndjson"),
         (String = "text/csv", example = json!("url,id\nhttps://example.com/,1\n")),
         (String = "text/plain", example = json!("https://example.com/\n")),
         (UploadForm = "multipart/form-data"),
