@@ -19,7 +19,7 @@ use harvestman_engine::{
     store::UploadError,
 };
 use harvestman_sources::{self as sources, ReceiveError, ReceiveOptions, Received};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::layout::{Layout, upload_of};
 
@@ -65,7 +65,16 @@ impl Files for LocalFiles {
         let (chunks, waiting) = mpsc::channel(CHUNKS);
         let (layout, id, options) =
             (Arc::clone(&self.layout), id.clone(), receive_options(options));
-        let write = tokio::task::spawn_blocking(move || write(&layout, &id, &options, waiting));
+        let (done, received) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let received = write(&layout, &id, &options, waiting);
+            if let Err(Ok(_)) = done.send(received)
+                && let Some(path) = layout.find_upload(&id)
+            {
+                // Nobody waits any more; should this fail, the next start removes it.
+                let _ = remove_file(&path);
+            }
+        });
         let feed = async {
             let mut body = body;
             while let Some(chunk) = body.next().await {
@@ -78,7 +87,7 @@ impl Files for LocalFiles {
             let _ = chunks.send(Ok(None)).await;
         };
         feed.await;
-        write.await.map_err(|error| RequestError::failed("upload", error))?
+        received.await.map_err(|error| RequestError::failed("upload", error))?
     }
 
     async fn erase_upload(&self, id: &UploadId) -> Result<()> {

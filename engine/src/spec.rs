@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     input::{Input, InputCompression, InputFormat, RetryFilter},
-    limits::{Limits, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
+    limits::{Limits, MAX_INLINE_URLS, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
     output::{OutputCompression, OutputFormat, OutputSpec},
     read::Submission,
     webhook::{WebhookEvent, WebhookSpec},
