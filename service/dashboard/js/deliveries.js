@@ -37,7 +37,7 @@ export function deliveries({ job, signal }) {
     more.disabled = true;
     try {
       const query = new URLSearchParams({ limit: "20" });
-      if (job) query.set("job_id", job);
+      if (job) query.set("job", job);
       if (cursor) query.set("cursor", cursor);
       const page = await get(`/v1/webhooks/deliveries?${query}`, { signal });
       body.append(...page.data.map((delivery) => row(delivery, note, again)));
@@ -76,7 +76,7 @@ function row(delivery, note, again) {
     h("th", { scope: "row" }, delivery.event),
     cell("Job", h("a", { href: `#/jobs/${encodeURIComponent(delivery.job_id)}` }, delivery.job_id)),
     cell("To", delivery.host ?? "–"),
-    cell("State", h("span", { class: "chip", "data-status": STATES[delivery.status] ?? "queued" }, delivery.status)),
+    cell("State", h("span", { class: "chip", "data-status": STATES[delivery.state] ?? "queued" }, delivery.state)),
     h("td", { class: "figure", "data-label": "Tries" }, String(delivery.attempts)),
     cell("Last answer", delivery.http_status ? String(delivery.http_status) : delivery.error ?? "–"),
     cell("When", h("time", { datetime: delivery.created_at, title: time(delivery.created_at) }, relative(delivery.created_at))),

@@ -26,14 +26,18 @@ export function dialog({ title, body, confirm, refuse = "Back", danger = false, 
         yes.disabled = false;
       }
     };
+    // Whoever goes elsewhere has answered.
+    const leave = () => element.close();
     const close = () => {
+      removeEventListener("hashchange", leave);
       element.remove();
       resolve(agreed);
     };
-    const form = h("form", { submit, novalidate: false },
+    const form = h("form", { submit, },
       h("h2", { id }, title), body, place,
       h("div", { class: "actions end" }, button(refuse, () => element.close()), yes));
     const element = h("dialog", { "aria-labelledby": id, close }, form);
+    addEventListener("hashchange", leave);
     document.body.append(element);
     element.showModal();
   });

@@ -6,7 +6,9 @@ import { events } from "./events.js";
 const FINAL = new Set(["completed", "cancelled", "failed"]);
 const LONGEST_PAUSE_MS = 15_000;
 /** How many long polls follow a stream that broke before one is tried again. */
-const POLLS = 3;
+const POLLS = 20;
+/** How long two of them are apart at least. */
+const POLL_PAUSE_MS = 500;
 
 /** Whether a job has ended. */
 export function isFinal(job) {
@@ -18,28 +20,30 @@ export function isFinal(job) {
  * states come by themselves, and `false` while the service does not answer.
  */
 export async function follow(id, { update, link, signal }) {
-  const state = { job: null, lastEvent: undefined, etag: undefined };
+  const state = { job: await get(jobPath(id), { signal }), lastEvent: undefined, etag: undefined };
   const take = (job) => {
     state.job = job;
     link(true);
     update(job);
   };
-  for (let failures = 0; !signal.aborted; ) {
+  take(state.job);
+  for (let failures = 0; !isFinal(state.job); ) {
     try {
-      if (!state.job) take(await get(jobPath(id), { signal }));
-      if (isFinal(state.job)) return;
       await stream(id, state, take, signal);
       for (let polls = 0; polls < POLLS && !isFinal(state.job); polls += 1) await poll(id, state, take, signal);
       failures = 0;
     } catch (error) {
-      if (error.name === "AbortError") return;
-      // Gone, or not ours: no use in asking again.
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error;
+      if (isHopeless(error)) throw error;
       link(false);
       failures += 1;
-      await pause(waitAfter(error, failures), signal).catch(() => {});
+      await pause(waitAfter(error, failures), signal);
     }
   }
+}
+
+/** Gone, not ours, or the view was left: no use in asking again. */
+function isHopeless(error) {
+  return error.name === "AbortError" || (error.status >= 400 && error.status < 500 && error.status !== 429);
 }
 
 function waitAfter(error, failures) {
@@ -47,28 +51,28 @@ function waitAfter(error, failures) {
   return Math.max(asked, Math.min(LONGEST_PAUSE_MS, 500 * 2 ** Math.min(failures, 6)));
 }
 
-/** Takes states until the stream ends; a stream that breaks is no error, the polls come next. */
+/** Takes states until the stream ends; one that breaks or does not come is no error, the polls do. */
 async function stream(id, state, take, signal) {
   const headers = { Accept: "text/event-stream" };
   if (state.lastEvent) headers["Last-Event-ID"] = state.lastEvent;
-  const answer = await send("GET", jobPath(id, "/events"), { headers, signal });
   try {
+    const answer = await send("GET", jobPath(id, "/events"), { headers, signal });
     for await (const event of events(answer.body)) {
       state.lastEvent = event.id ?? state.lastEvent;
-      if (event.type === "progress") take({ ...state.job, ...JSON.parse(event.data) });
-      // The whole of it: a part's link, the result's link.
-      else take(await get(jobPath(id), { signal }));
-      if (isFinal(state.job)) return;
+      // A part is in the next state as well.
+      if (event.type === "progress" || event.type === "terminal") take(JSON.parse(event.data));
     }
   } catch (error) {
-    if (error.name === "AbortError" || error.status) throw error;
+    if (isHopeless(error)) throw error;
   }
 }
 
+/** Asks for the job; once its state is known, the answer comes with the next change. */
 async function poll(id, state, take, signal) {
   const headers = state.etag ? { "If-None-Match": state.etag } : {};
-  const answer = await send("GET", jobPath(id, "?wait=10"), { headers, signal });
+  const answer = await send("GET", jobPath(id, state.etag ? "?wait=20" : ""), { headers, signal });
   if (answer.status === 304) return;
   state.etag = answer.headers.get("ETag") ?? undefined;
   take(await answer.json());
+  await pause(POLL_PAUSE_MS, signal);
 }

@@ -24,7 +24,7 @@ export function jobRow() {
   row.update = (job) => {
     row.job = job;
     speed.note(job.urls_done);
-    fill(cells, job, speed.value);
+    fill(cells, job, speed.value ?? job.per_second);
   };
   return row;
 }

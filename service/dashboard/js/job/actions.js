@@ -3,26 +3,55 @@
 import { idempotencyKeys, jobPath, post, send } from "../api.js";
 import { say } from "../announce.js";
 import { dialog } from "../dialog.js";
-import { button, field, h, show, webAddress } from "../dom.js";
+import { button, field, h, put, show, webAddress } from "../dom.js";
 import { isFinal } from "../follow.js";
 import { counted } from "../format.js";
+import { problemBox } from "../problem.js";
 import { codesOf } from "./errors.js";
 
 /** The buttons; each shows up when it can be used. */
 export function actions() {
   let job = null;
-  const download = h("a", { class: "button primary", download: true, hidden: true, rel: "noopener" }, "Download");
+  const note = h("div", { class: "note" });
+  const download = downloadLink(() => job, note);
   const retry = button("Retry failures…", () => askRetry(job), { hidden: true });
   const cancel = button("Cancel…", () => askCancel(job), { hidden: true, class: "danger" });
   const update = (now) => {
     job = now;
-    const href = job.download_url ? webAddress(job.download_url) : null;
-    show(download, href !== null);
-    if (href && download.href !== href) download.href = href;
+    note.replaceChildren();
+    download.update();
     show(retry, isFinal(job) && codesOf(job).length > 0);
     show(cancel, !isFinal(job) && job.phase !== "draining");
   };
-  return { element: h("div", { class: "actions" }, cancel, retry, download), update };
+  return { element: h("div", { class: "actions" }, cancel, retry, download.element, note), update };
+}
+
+/** Leads to the result; a link whose time is over is made anew first. */
+function downloadLink(job, note) {
+  let until = 0;
+  const click = async (event) => {
+    if (Date.now() < until) return;
+    event.preventDefault();
+    try {
+      const link = await post(jobPath(job().id, "/download-url"), {});
+      element.href = webAddress(link.download_url);
+      // Whatever this machine's clock says of it.
+      until = Infinity;
+      element.click();
+    } catch (problem) {
+      put(note, problemBox(problem));
+    }
+  };
+  const element = h("a", { class: "button primary", download: true, hidden: true, rel: "noopener", click }, "Download");
+  const update = () => {
+    const { download_url: url, download_url_expires_at: expiresAt } = job();
+    const href = url ? webAddress(url) : null;
+    show(element, href !== null);
+    if (href === null) return;
+    element.href = href;
+    until = Date.parse(expiresAt);
+  };
+  return { element, update };
 }
 
 async function askCancel(job) {

@@ -82,13 +82,17 @@ function failures(id, signal) {
   return { element, update };
 }
 
+function addressOf({ url }) {
+  return typeof url === "string" ? url : url === null ? "–" : JSON.stringify(url);
+}
+
 function row(record) {
   const cell = (label, attributes, ...content) => h("td", { "data-label": label, ...attributes }, content);
   const status = h("td", { "data-label": "Status", class: "figure" });
   write(status, record.http_status ? String(record.http_status) : "–");
   return h("tr", {},
     cell("Line", { class: "figure" }, count(record.line ?? record.index + 1)),
-    cell("URL", { class: "address" }, external(String(record.url ?? "–"))),
+    cell("URL", { class: "address" }, external(addressOf(record))),
     cell("Code", {}, h("code", {}, record.code), record.retryable && h("span", { class: "soft", title: "A later try may well succeed" }, " ↻")),
     status,
     cell("Message", { class: "message" }, record.message),

@@ -23,7 +23,7 @@ function row(host) {
     count(host.remaining),
     count(host.in_flight),
     rate(host.per_second),
-    host.paused_for_s > 0 ? duration(host.paused_for_s) : "–",
+    host.paused_s > 0 ? duration(host.paused_s) : "–",
     duration(host.eta_s),
   ];
   return h("tr", {}, h("th", { scope: "row" }, host.host),

@@ -6,7 +6,7 @@ import { count, duration } from "../format.js";
 const FIGURES = [
   ["URLs", (estimate) => count(estimate.urls_total)],
   ["Hosts", (estimate) => count(estimate.hosts)],
-  ["Cannot be used", (estimate) => count(estimate.invalid_lines)],
+  ["Cannot be used", (estimate) => count(estimate.invalid)],
   ["Repeated", (estimate) => count(estimate.duplicates)],
   ["Credits at most", (estimate) => count(estimate.credits_estimate)],
   ["Time, about", (estimate) => duration(estimate.eta_s)],
