@@ -2,8 +2,7 @@
 
 import { get, post } from "./api.js";
 import { say } from "./announce.js";
-import { button, code, h, put, show, tableHead } from "./dom.js";
-import { relative, time } from "./format.js";
+import { button, code, h, moment, put, show, tableHead } from "./dom.js";
 import { problemBox } from "./problem.js";
 
 /** Shows all deliveries. */
@@ -28,7 +27,8 @@ export function deliveries({ job, signal }) {
   const body = h("tbody");
   const note = h("div");
   const more = button("Load more", () => load(), { hidden: true });
-  const head = tableHead(["Event", "Job", "To", "State", "Tries", "Last answer", "When", "(Action)"], ["Tries"]);
+  const columns = ["Event", "Job", "To", "State", "Tries", "Last answer", "When", "(Action)"];
+  const head = tableHead(columns.filter((name) => !job || name !== "Job"), ["Tries"]);
   const table = h("table", { class: "deliveries" },
     h("caption", { class: "unseen" }, "Webhook deliveries, newest first"), head, body);
   let cursor = null;
@@ -40,7 +40,7 @@ export function deliveries({ job, signal }) {
       if (job) query.set("job", job);
       if (cursor) query.set("cursor", cursor);
       const page = await get(`/v1/webhooks/deliveries?${query}`, { signal });
-      body.append(...page.data.map((delivery) => row(delivery, note, again)));
+      body.append(...page.data.map((delivery) => row(delivery, { note, again, isOfOneJob: Boolean(job) })));
       cursor = page.has_more ? page.next_cursor : null;
       show(more, cursor !== null);
     } catch (problem) {
@@ -57,7 +57,7 @@ export function deliveries({ job, signal }) {
   return { element: h("div", {}, note, table, more), load, again, isEmpty: () => body.childElementCount === 0 && !note.hasChildNodes() };
 }
 
-function row(delivery, note, again) {
+function row(delivery, { note, again, isOfOneJob }) {
   const replay = async () => {
     control.disabled = true;
     try {
@@ -74,12 +74,13 @@ function row(delivery, note, again) {
   const cell = (label, ...content) => h("td", { "data-label": label }, content);
   return h("tr", {},
     h("th", { scope: "row" }, delivery.event),
-    cell("Job", h("a", { href: `#/jobs/${encodeURIComponent(delivery.job_id)}` }, delivery.job_id)),
+    !isOfOneJob && cell("Job", h("a", { href: `#/jobs/${encodeURIComponent(delivery.job_id)}` }, delivery.job_id)),
     cell("To", delivery.host ?? "–"),
-    cell("State", h("span", { class: "chip", "data-status": STATES[delivery.state] ?? "queued" }, delivery.state)),
+    cell("State", h("span", { class: "chip", "data-status": STATES[delivery.state] ?? "queued" }, delivery.state),
+      delivery.next_attempt_at && h("span", { class: "under" }, "next try ", moment(delivery.next_attempt_at))),
     h("td", { class: "figure", "data-label": "Tries" }, String(delivery.attempts)),
     cell("Last answer", delivery.http_status ? String(delivery.http_status) : delivery.error ?? "–"),
-    cell("When", h("time", { datetime: delivery.created_at, title: time(delivery.created_at) }, relative(delivery.created_at))),
+    cell("When", moment(delivery.created_at)),
     h("td", { class: "end" }, control));
 }
 

@@ -1,6 +1,8 @@
 // Builds elements. What is given as text becomes text: nothing here, and nothing elsewhere in the
 // dashboard, turns a string into markup.
 
+import { relative, time } from "./format.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An HTML element. Attributes that are functions listen to the event of that name. */
@@ -85,6 +87,11 @@ export function field(label, control, { hint, name, inline = false } = {}) {
   const words = h("label", { for: id }, label);
   const parts = inline ? [h("span", { class: "check" }, control, words)] : [words, control];
   return h("div", { class: "field", "data-name": name }, parts, remark);
+}
+
+/** A time, told from now; the moment itself shows when it is pointed at. */
+export function moment(text) {
+  return h("time", { datetime: text, title: time(text) }, relative(text));
 }
 
 /** A section with its heading. */

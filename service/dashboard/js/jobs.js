@@ -8,7 +8,7 @@ import { counted } from "./format.js";
 import { jobRow } from "./jobs_row.js";
 import { problemBox } from "./problem.js";
 
-const PAGE = 25;
+const PAGE = 50;
 const REFRESH_MS = 2_000;
 /** How many open jobs further down the list are asked for in one refresh. */
 const MOST_OLDER = 5;

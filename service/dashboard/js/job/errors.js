@@ -1,7 +1,7 @@
 // Errors by code, and the first of them one by one.
 
 import { get, jobPath } from "../api.js";
-import { button, external, h, put, section, show, svg, tableHead, write } from "../dom.js";
+import { button, external, field, h, put, section, show, svg, tableHead, write } from "../dom.js";
 import { isFinal } from "../follow.js";
 import { count, percent } from "../format.js";
 import { problemBox } from "../problem.js";
@@ -46,8 +46,9 @@ function failures(id, signal) {
   const head = tableHead(["Line", "URL", "Code", "Status", "Message", "Tries"], ["Line", "Status", "Tries"]);
   const table = h("table", { class: "failures" }, h("caption", { class: "unseen" }, "Errors in the order of the input"), head, body);
   const more = button("Load more", () => load(), { hidden: true });
+  const choice = h("select", { change: () => restart() });
   const element = h("details", { class: "list", toggle: () => element.open && restart() },
-    h("summary", {}, "One by one"), note, table, more);
+    h("summary", {}, "One by one"), field("Code", choice), note, table, more);
   let cursor = null;
   let isLoading = false;
 
@@ -58,6 +59,7 @@ function failures(id, signal) {
     try {
       const query = new URLSearchParams({ limit: String(PAGE) });
       if (cursor) query.set("cursor", cursor);
+      if (choice.value) query.set("code", choice.value);
       const page = await get(jobPath(id, `/errors?${query}`), { signal });
       if (!cursor) body.replaceChildren();
       body.append(...page.data.map(row));
@@ -76,10 +78,18 @@ function failures(id, signal) {
     return load();
   };
   const update = (job) => {
+    offer(choice, codesOf(job));
     // While the job runs, only a list that is not full yet is read again.
     if (element.open && (isFinal(job) || body.childElementCount < PAGE)) restart();
   };
   return { element, update };
+}
+
+/** Offers the codes that there are, and keeps what is chosen. */
+function offer(choice, codes) {
+  const chosen = choice.value;
+  const options = codes.map(([code]) => h("option", { value: code, selected: code === chosen }, code));
+  put(choice, h("option", { value: "" }, "all"), options);
 }
 
 function addressOf({ url }) {

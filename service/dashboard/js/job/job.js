@@ -19,14 +19,22 @@ import { webhookPanel } from "./webhook.js";
 export async function showJob(root, { id, signal, title }) {
   const page = new Page(id, signal);
   let status = null;
+  let last = null;
   const update = (job) => {
+    last = job;
     if (!page.element.isConnected) put(root, page.element);
     title(`${titleOf(job)} · ${stateOf(job)}${isFinal(job) ? "" : ` ${shareOf(job)}`}`);
     page.update(job);
     tell(job, status);
     status = job.status;
   };
-  await follow(id, { update, link: (isLive) => page.link(isLive), signal });
+  // Time goes on where nothing else does.
+  const clock = setInterval(() => last && page.update(last), 1_000);
+  try {
+    await follow(id, { update, link: (isLive) => page.link(isLive), signal });
+  } finally {
+    clearInterval(clock);
+  }
 }
 
 function tell(job, before) {

@@ -1,9 +1,9 @@
 // The result: its parts, and links to hand on.
 
 import { jobPath, post } from "../api.js";
-import { button, copyButton, field, h, put, section, show, tableHead, webAddress } from "../dom.js";
+import { button, copyButton, field, h, moment, put, section, show, tableHead, webAddress } from "../dom.js";
 import { isFinal } from "../follow.js";
-import { bytes, count, relative, time } from "../format.js";
+import { bytes, count } from "../format.js";
 import { problemBox } from "../problem.js";
 
 const TIMES = [["1 hour", 3_600], ["24 hours", 86_400], ["7 days", 604_800], ["30 days", 2_592_000]];
@@ -33,9 +33,8 @@ export function resultPanel(id) {
 
 function remark(job) {
   if (!job.download_url) return isFinal(job) ? "" : "Parts that are complete can be read while the job runs.";
-  const until = h("time", { datetime: job.download_url_expires_at, title: time(job.download_url_expires_at) }, relative(job.download_url_expires_at));
   const what = (job.output?.parts?.length ?? 0) > 1 ? "The job's link leads to a list of its parts" : "The job's link leads to the file";
-  return [`${what}; whoever has it needs no key. It ends `, until, "."];
+  return [`${what}; whoever has it needs no key. It ends `, moment(job.download_url_expires_at), "."];
 }
 
 function row(part, at) {

@@ -1,7 +1,7 @@
 // When a job was made, begun and ended, and what it retries.
 
-import { h, put } from "../dom.js";
-import { duration, relative, time } from "../format.js";
+import { h, moment, put } from "../dom.js";
+import { duration } from "../format.js";
 
 /** The line under a job's name. */
 export function tale() {
@@ -20,8 +20,4 @@ function parts(job) {
     told.push(" · tries the failures of ", h("a", { href: `#/jobs/${encodeURIComponent(job.retry_of)}` }, job.retry_of), " again");
   }
   return told;
-}
-
-function moment(text) {
-  return h("time", { datetime: text, title: time(text) }, relative(text));
 }

@@ -36,7 +36,11 @@ export function inputPart(signal) {
     /** Whether a file is chosen, of which `input()` makes an upload. */
     isUpload: () => ways.value() === "file" || lines(text.value).length > MOST_INLINE,
     /** The `input` of the job; uploads the list first where it is a file, or too long. */
-    input: () => (ways.value() === "file" ? sent.ofFile(file.files[0]) : ofText(text.value, sent)),
+    input: async () => {
+      const input = await (ways.value() === "file" ? sent.ofFile(file.files[0]) : ofText(text.value, sent));
+      write(remark, "");
+      return input;
+    },
     /** What `input` looks like before anything is sent. */
     sketch: () => (ways.value() === "file" || lines(text.value).length > MOST_INLINE
       ? { upload_id: "upl_…" } : { urls: urlsOf(text.value, false) }),

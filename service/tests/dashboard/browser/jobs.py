@@ -146,6 +146,9 @@ def retry(stage):
         button(page, "Load more").click()
         expect(rows.nth(before)).to_be_visible()
     expect(rows).to_have_count(sum(by_code.values()))
+    page.get_by_label("Code", exact=True).select_option("target_5xx")
+    expect(rows).to_have_count(min(20, by_code["target_5xx"]))
+    expect(rows.filter(has_text="target_5xx")).to_have_count(rows.count())
 
     button(page, "Retry failures…").click()
     page.get_by_label(re.compile("^target_4xx")).uncheck()
@@ -165,8 +168,12 @@ def upload(stage):
         file.write(gzip.compress("\n".join([*lines, '"ftp://nowhere"', "{"]).encode()))
         file.flush()
         page.get_by_label("File", exact=True).set_input_files(file.name)
+        seen = []
+        page.route("**/v1/uploads", lambda route: (seen.append(bar.is_visible()), route.continue_()))
+        bar = page.get_by_role("progressbar", name="Upload")
         button(page, "Check").click()
         expect(page.locator(".estimate")).to_contain_text(re.compile(r"Cannot be used\s*2"))
+        assert seen == [True], "the upload shows how far it is"
         expect(page.get_by_text("2 lines cannot be used")).to_be_visible()
         expect(page.get_by_text("Line 51")).to_be_visible()
         button(page, "Submit the job").click()
@@ -189,20 +196,20 @@ def upload(stage):
 
 
 def many(stage):
-    for number in range(60):
+    for number in range(110):
         stage.submit(1, name=f"job {number}")
     page = stage.open()
     rows = page.locator("table.jobs tbody tr")
-    expect(rows).to_have_count(25)
-    expect(rows.first).to_contain_text("job 59")
-    button(page, "Load more").click()
     expect(rows).to_have_count(50)
+    expect(rows.first).to_contain_text("job 109")
     button(page, "Load more").click()
-    expect(rows).to_have_count(60)
+    expect(rows).to_have_count(100)
+    button(page, "Load more").click()
+    expect(rows).to_have_count(110)
     expect(button(page, "Load more")).to_be_hidden()
     expect(rows.last).to_contain_text("job 0")
     stage.submit(1, name="newest")
-    expect(rows).to_have_count(61)
+    expect(rows).to_have_count(111)
     expect(rows.first).to_contain_text("newest")
     expect(rows.last).to_contain_text("Completed")
 
@@ -213,4 +220,4 @@ def many(stage):
     page.get_by_label("Status").select_option("failed")
     expect(page.get_by_text("No job is like that.")).to_be_visible()
     page.get_by_role("link", name="Show all jobs").click()
-    expect(rows).to_have_count(25)
+    expect(rows).to_have_count(50)
