@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod body;
+mod dashboard;
 mod declared;
 mod error;
 mod form;

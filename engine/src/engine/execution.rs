@@ -92,6 +92,8 @@ impl Execution {
         let job = self.set_up(Job::new(source, parts.fetcher, parts.sink), commits);
         let job = job.with_extractor(parts.extractor).spawn();
         entered.set_fetching(job.stopper(), job.watch());
+        // Who listens already has no progress to wait for until now.
+        self.core.signals.ring(&self.lease.job);
         self.obey_what_came_before();
         let report = self.until_its_end(job).await?;
         match report.ending {

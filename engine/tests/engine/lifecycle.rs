@@ -187,6 +187,7 @@ async fn events_tell_of_progress_and_end_with_the_job() {
         })
         .collect();
     assert!(done.is_sorted(), "{done:?}");
+    assert!(done.iter().any(|done| (1..12).contains(done)), "on the way, too: {done:?}");
     assert!(matches!(events.last(), Some(JobEvent::Ended(end)) if end.job.counters.done() == 12));
     let after: Vec<_> = engine.events(&id).await.unwrap().collect().await;
     assert!(matches!(after.last(), Some(JobEvent::Ended(_))), "of a job that has ended");

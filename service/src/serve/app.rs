@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     auth::{self, Keys},
+    dashboard,
     error::{ApiError, ErrorCode},
     links::LinkKeys,
     openapi,
@@ -91,6 +92,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(guarded)
         .merge(open)
+        .merge(dashboard::routes())
         .merge(routes::reference::routes(&document))
         .fallback(|| async { ApiError::not_found("there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
