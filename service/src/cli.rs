@@ -9,6 +9,7 @@ use crate::{
     client::cli::{JobsArgs, UploadsArgs},
     doctor::DoctorArgs,
     fetching::FetchArgs,
+    serve::{ServeArgs, keys::KeysArgs},
 };
 
 /// Batch web scraping: a list of URLs in, one file of records out.
@@ -35,6 +36,10 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Show what is found on one page, where, and how sure that is
     Extract(ExtractArgs),
+    /// Serve the HTTP API: jobs from many users, queued, watched, downloaded
+    Serve(Box<ServeArgs>),
+    /// Make, list and revoke the keys of the service
+    Keys(KeysArgs),
     /// Submit jobs to a service, watch them, fetch their results
     Jobs(Box<JobsArgs>),
     /// Send lists to a service, to be used by jobs
