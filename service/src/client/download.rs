@@ -95,7 +95,7 @@ async fn target(args: &DownloadArgs, is_several: bool, format: &str) -> Result<T
         (Some(_), _) if is_stdout => Ok(Target::Stdout),
         (Some(path), false) if !path.is_dir() => Ok(Target::File(path.clone())),
         (output, is_several) => {
-            let own = if is_several { PathBuf::from(&args.id) } else { PathBuf::from(".") };
+            let own = if is_several { PathBuf::from(&args.id) } else { PathBuf::new() };
             let directory = output.clone().unwrap_or(own);
             let made = tokio::fs::create_dir_all(&directory).await;
             made.map_err(|error| Failure::file("make", &directory, &error))?;

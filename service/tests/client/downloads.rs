@@ -65,7 +65,7 @@ fn a_download_goes_on_where_it_broke() {
     });
     let place = Place::new();
     let said = place.run(&service.url, "jobs download job_1", 0);
-    assert!(said.err.contains("./job_1.ndjson: 2 records"), "{said:?}");
+    assert!(said.err.contains("job_1.ndjson: 2 records"), "{said:?}");
     assert!(!said.err.contains("s3cret"), "{said:?}");
     assert_eq!(
         (place.files(), place.read("job_1.ndjson")),

@@ -1,6 +1,7 @@
 //! A service that answers as a test says, and remembers what it was asked; the program as its client.
 
 use std::{
+    path::Path,
     process::{Command, Output, Stdio},
     sync::{Arc, Mutex},
 };
@@ -84,6 +85,10 @@ pub(crate) struct Place(TempDir);
 impl Place {
     pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
