@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
-use harvestman_engine::{Line, LineReader, Task, TaskFields};
+use harvestman_engine::{FetchError, Line, LineReader, Task, TaskFields};
 use serde::{
     Serialize, Serializer,
     de::value::{Error as ProbeError, UnitDeserializer},
@@ -111,20 +111,43 @@ impl RowReader {
         row: &[u8],
     ) -> Task {
         let mut fields = reader.fields();
-        let columns = &columns.0;
-        let TooMany = match self.cells.split(row, columns.len()) {
-            Ok(()) => return self.read_cells(columns, fields, line),
-            Err(error) => error,
-        };
-        let url = columns.iter().position(|column| matches!(column, Column::Url));
-        let message = match url.map(|url| set_url(&mut fields, self.cells.get(url))) {
-            Some(Err(message)) => message,
-            _ => format!("has more cells than the header's {}", columns.len()),
-        };
-        fields.into_invalid(line, &message)
+        match self.fill(columns, &mut fields, row) {
+            Ok(()) => fields.into_task(line),
+            Err(message) => fields.into_invalid(line, &message),
+        }
     }
 
-    fn read_cells(&self, columns: &[Column], mut fields: TaskFields<'_>, line: Line) -> Task {
+    /// Whether [`read`](Self::read) makes a task that can be fetched.
+    pub(crate) fn check(
+        &mut self,
+        columns: &Columns,
+        reader: &LineReader,
+        line: Line,
+        row: &[u8],
+    ) -> Result<(), FetchError> {
+        let mut fields = reader.fields();
+        self.fill(columns, &mut fields, row).map_err(|message| line.error(&message))?;
+        fields.check(line)
+    }
+
+    /// Sets what the row says, of one that can't be used as much as can be read.
+    fn fill(
+        &mut self,
+        columns: &Columns,
+        fields: &mut TaskFields<'_>,
+        row: &[u8],
+    ) -> Result<(), String> {
+        let columns = &columns.0;
+        if let Ok(()) = self.cells.split(row, columns.len()) {
+            return self.fill_cells(columns, fields);
+        }
+        if let Some(url) = columns.iter().position(|column| matches!(column, Column::Url)) {
+            set_url(fields, self.cells.get(url))?;
+        }
+        Err(format!("has more cells than the header's {}", columns.len()))
+    }
+
+    fn fill_cells(&self, columns: &[Column], fields: &mut TaskFields<'_>) -> Result<(), String> {
         let mut metadata = Vec::new();
         let mut first_error = None;
         for (column, cell) in columns.iter().zip(self.cells.iter()) {
@@ -132,7 +155,7 @@ impl RowReader {
                 continue;
             }
             let result = match column {
-                Column::Url => set_url(&mut fields, cell),
+                Column::Url => set_url(fields, cell),
                 Column::Id => fields.set("id", Text(cell)).map_err(|error| describe(&error)),
                 Column::Param(name) => {
                     fields.set(name, Cell(cell)).map_err(|error| describe(&error))
@@ -148,10 +171,7 @@ impl RowReader {
             let result = fields.set_metadata(&Pairs(&metadata)).map_err(|error| describe(&error));
             first_error = first_error.or(result.err());
         }
-        match first_error {
-            None => fields.into_task(line),
-            Some(message) => fields.into_invalid(line, &message),
-        }
+        first_error.map_or(Ok(()), Err)
     }
 }
 

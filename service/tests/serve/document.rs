@@ -90,6 +90,9 @@ async fn every_operation_keeps_to_it() {
     let schema = format!("{}/openapi.json", service.url);
     let output = tokio::task::spawn_blocking(move || {
         let mut command = Command::new(python);
+        // It keeps notes where it runs.
+        let place = tempfile::tempdir().unwrap();
+        command.current_dir(&place);
         command.args([
             "-m",
             "schemathesis.cli",
