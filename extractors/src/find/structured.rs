@@ -1,10 +1,11 @@
 //! Candidates from structured data: entities, meta tags, the state of scripts.
 
-use harvestman_engine::{Field, Kind};
+use harvestman_engine::{Field, Kind, schema::Reading as ReadingRule};
 use serde_json::{Map, Value};
 
 use super::{Finder, Found, Normal, Source, availability};
 use crate::{
+    coerce::reading::Reading,
     concept::{Concept, Rule},
     entity::{Entities, Entity, SPECIFIC, Syntax},
     facts::{Leaf, words::each_word},
@@ -138,7 +139,10 @@ fn one(entities: &Entities, value: &Value, kind: &Kind, normal: Normal<'_>) -> O
     let mut nested = Map::new();
     for field in fields {
         let concept = Concept::of(&field.name);
-        let normal = Normal { rule: concept.rule, ..normal };
+        let reading = Reading::new(field, None, "").unwrap_or_default();
+        let is_own = field.reading != ReadingRule::default();
+        let reading = if is_own { &reading } else { normal.reading };
+        let normal = Normal { rule: concept.rule, reading, ..normal };
         let found = paths(&concept, &field.name).find_map(|path| {
             let path =
                 path.strip_prefix("offers.").filter(|_| !is_whole(entities, value)).unwrap_or(path);
