@@ -1,6 +1,7 @@
 //! Finds a field by what its name means: candidates from everything the page says, and a vote.
 
 mod availability;
+mod kicker;
 mod lists;
 mod normal;
 mod page;

@@ -76,7 +76,7 @@ struct Reader<'a> {
     referred_left: usize,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn read(mut self, entities: &mut Entities) {
         self.begin(0, Vec::new());
         self.places(1..self.tree.len(), entities);

@@ -219,6 +219,41 @@ async fn sources_can_be_confined_for_a_whole_job() {
     assert_eq!(name(json!({"sources": ["dom"]})).await, "Heading");
 }
 
+/// A part of the page that the main heading stands in too tells nothing apart.
+#[tokio::test]
+async fn what_stands_with_the_heading_is_not_related_things() {
+    let html = r#"<title>Brass lamps</title><div class="related"><h1>Brass lamps</h1>
+        <p>12 March 2024</p><div class="cart-wrapper"><a class="btn">Add to cart</a></div></div>"#;
+    let sketch = json!({"title": "string", "date": "date", "availability": "string"});
+    let expected = json!({"title": "Brass lamps", "date": "2024-03-12", "availability": "InStock"});
+    assert_eq!(data(sketch, html).await, expected);
+    let html = r#"<title>Lamp</title><h1>Lamp</h1><div class="minicart"><a>Add to cart</a></div>"#;
+    assert_eq!(data(json!({"availability": "string"}), html).await["availability"], Value::Null);
+}
+
+#[tokio::test]
+async fn names_are_told_from_those_of_sections_and_sites() {
+    for (html, expected) in [
+        (
+            r#"<title>Brass lamps, and how to make them - News</title><h1>News</h1>
+            <meta property="og:title" content="Brass lamps, and how to make them">"#,
+            "Brass lamps, and how to make them",
+        ),
+        (
+            r#"<title>Brass lamps</title><h1><span class="kicker">Workshop</span>
+            <span class="headline">Brass lamps</span></h1>"#,
+            "Brass lamps",
+        ),
+        (
+            r#"<script type="application/ld+json">{"@type": "Product", "name": "Lamp - Buy Lamp at shop.test"}</script>
+            <title>Lamp - Buy Lamp at shop.test</title>"#,
+            "Lamp",
+        ),
+    ] {
+        assert_eq!(data(json!({"name": "string"}), html).await["name"], expected, "{html}");
+    }
+}
+
 /// A shop's scripts keep prices in hundredths.
 #[tokio::test]
 async fn prices_in_hundredths_are_told_by_the_page() {

@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    fn reading(rule: Value) -> Result<Reading, SchemaError> {
+    fn reading(rule: &Value) -> Result<Reading, SchemaError> {
         let schema = Schema::from_json(json!({ "f": rule })).unwrap();
         Reading::new(&schema.fields()[0], Some("de-DE"), ".f")
     }
@@ -159,18 +159,18 @@ mod tests {
             ("en-US", ".", true),
             ("en-GB", ".", false),
         ] {
-            let reading = reading(json!({"type": "number", "locale": locale})).unwrap();
+            let reading = reading(&json!({"type": "number", "locale": locale})).unwrap();
             assert_eq!(reading.decimal(), Some(decimal), "{locale}");
             assert_eq!(reading.month_first, Some(month_first), "{locale}");
         }
-        let own = reading(json!({"type": "number", "decimal_separator": "."})).unwrap();
+        let own = reading(&json!({"type": "number", "decimal_separator": "."})).unwrap();
         assert_eq!((own.decimal(), own.is_decimal_certain), (Some("."), true));
-        assert_eq!(reading(json!("number")).unwrap().decimal(), Some(","), "that of the job");
+        assert_eq!(reading(&json!("number")).unwrap().decimal(), Some(","), "that of the job");
     }
 
     #[test]
     fn a_form_of_dates_is_tried() {
-        let reading = reading(json!({"type": "date", "date_format": "%y/%d/%m"})).unwrap();
+        let reading = reading(&json!({"type": "date", "date_format": "%y/%d/%m"})).unwrap();
         assert_eq!(reading.date(" 24/12/03 "), Some(date(2024, 3, 12)));
         assert_eq!(reading.date("12.3.2024"), None);
         assert_eq!(reading.moment("24/12/03").unwrap().to_string(), "2024-03-12T00:00:00Z");
@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_hint_may_name_the_unit() {
-        assert_eq!(reading(json!("number · in hours")).unwrap().unit, Unit::named("hours"));
-        assert_eq!(reading(json!("number · of its owner")).unwrap().unit, None);
+        assert_eq!(reading(&json!("number · in hours")).unwrap().unit, Unit::named("hours"));
+        assert_eq!(reading(&json!("number · of its owner")).unwrap().unit, None);
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
                 "extract.f.date_format: `DD` is no form",
             ),
         ] {
-            let error = reading(rule).unwrap_err().to_string();
+            let error = reading(&rule).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
     }

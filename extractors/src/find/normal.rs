@@ -328,6 +328,16 @@ const BEFORE_PERSON: &[&str] = &[
     "recipe by",
     "reported by",
     "submitted by",
+    "eingestellt von",
+    "gepostet von",
+    "veröffentlicht von",
+    "publié par",
+    "écrit par",
+    "pubblicato da",
+    "scritto da",
+    "geschreven door",
+    "skrevet av",
+    "skriven av",
     "by",
     "von",
     "par",
@@ -402,7 +412,7 @@ fn person(text: &str) -> Option<String> {
         && !name.starts_with('@')
         && !name.starts_with("www.");
     let is_nobody = matches!(
-        lower.as_str(),
+        name.to_lowercase().as_str(),
         "admin"
             | "administrator"
             | "author"
@@ -444,6 +454,7 @@ mod tests {
             (Rule::Person, "By: Ann Lee, Published Monday", "Ann Lee"),
             (Rule::Person, "https://a.test/ann", "!"),
             (Rule::Person, "admin", "!"),
+            (Rule::Person, "Eingestellt von Unknown", "!"),
             (Rule::Identifier, "SKU: AB-12", "AB-12"),
             (Rule::Identifier, "see the table", "!"),
             (Rule::Identifier, "Item # 418295", "418295"),
