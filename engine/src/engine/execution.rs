@@ -60,12 +60,8 @@ impl Execution {
             total: Mutex::new(self.entry.total),
         });
         let urls = self.core.store().inline_urls(&self.entry.id).await?;
-        let context = JobContext {
-            id: self.entry.id.clone(),
-            workspace: self.entry.workspace.clone(),
-            spec: self.entry.spec.clone(),
-            urls,
-        };
+        let (id, spec) = (self.entry.id.clone(), self.entry.spec.clone());
+        let context = JobContext::new(&self.core, id, &self.entry.workspace, spec, urls).await?;
         self.while_leased(async {
             match self.fetch(&context, &commits, entered).await {
                 Err(error) if !matches!(error, Error::LeaseLost { .. }) => {
