@@ -82,8 +82,8 @@ impl EngineConfig {
     /// Sets what gets the pages, with proxies and a browser; by default plain HTTP alone. Allowed
     /// addresses and the `User-Agent` are the router's own then.
     #[must_use]
-    pub fn with_router(mut self, router: Router) -> Self {
-        self.router = Some(Arc::new(router));
+    pub fn with_router(mut self, router: impl Into<Arc<Router>>) -> Self {
+        self.router = Some(router.into());
         self
     }
 

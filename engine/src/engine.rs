@@ -242,6 +242,11 @@ impl Engine {
         self.core().settings()
     }
 
+    /// How busy it is.
+    pub fn load(&self) -> crate::Load {
+        self.core().shared.load()
+    }
+
     /// The time of day by the engine's clock.
     pub fn now(&self) -> jiff::Timestamp {
         self.core().now()

@@ -60,7 +60,7 @@ pub use crate::{
     progress::{HostProgress, MAX_SLOWEST_HOSTS, Phase, Progress},
     record::Record,
     schema::{ExtractOptions, Field, Kind, Schema},
-    shared::{HostLimits, Shared, SharedLimits},
+    shared::{HostLimits, Load, Shared, SharedLimits},
     sink::{Part, Sink, SinkState, SinkWriter},
     source::{Source, SourceState},
     task::{MAX_URL_BYTES, Task},

@@ -56,6 +56,18 @@ struct Inner {
     limits: HostLimits,
 }
 
+/// How busy a [`Shared`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Attempts under way, those about to begin included.
+    pub in_flight: usize,
+    /// Hosts that some job has a task for, and others that have asked for a pause.
+    pub hosts: usize,
+    /// Those that have asked to be left alone now.
+    pub paused_hosts: usize,
+}
+
 /// How much the jobs of a [`Shared`] have together.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -153,6 +165,12 @@ impl Shared {
             hosts: HostTable::new(limits.hosts.concurrency.unwrap_or(slots).min(slots)),
             limits: limits.hosts,
         }))
+    }
+
+    /// How busy all of it is. Looks at every host that is known.
+    pub fn load(&self) -> Load {
+        let (hosts, paused_hosts) = self.0.hosts.count(Instant::now());
+        Load { in_flight: self.0.slots.held(), hosts, paused_hosts }
     }
 
     /// What a job has that shares nothing.

@@ -52,6 +52,11 @@ impl Router {
         self
     }
 
+    /// The proxies that there are.
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+
     /// Sets the browser for tasks with `render` or what only a browser can do.
     #[cfg(feature = "render")]
     pub fn with_browser(mut self, browser: Browser) -> Self {

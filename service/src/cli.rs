@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use harvestman::address::AddressRule;
 
-use crate::{doctor::DoctorArgs, fetching::FetchArgs};
+use crate::{
+    doctor::DoctorArgs,
+    fetching::FetchArgs,
+    serve::{ServeArgs, keys::KeysArgs},
+};
 
 /// Batch web scraping: a list of URLs in, one file of records out.
 #[derive(Debug, Parser)]
@@ -31,6 +35,10 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Show what is found on one page, where, and how sure that is
     Extract(ExtractArgs),
+    /// Serve the HTTP API: jobs from many users, queued, watched, downloaded
+    Serve(Box<ServeArgs>),
+    /// Make, list and revoke the keys of the service
+    Keys(KeysArgs),
     /// Scrape a small shop that this command serves on this machine
     Demo(DemoArgs),
     /// Say what there is to work with: browser, proxies, store, disk, clock

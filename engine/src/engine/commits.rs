@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use metrics::counter;
 
 use super::Core;
 use crate::{
@@ -23,6 +24,8 @@ pub(super) struct Commits {
     pub(super) entry: JobEntry,
     /// How many tasks there are, as soon as that is known.
     pub(super) total: Mutex<Option<u64>>,
+    /// What the figures of the process have of it.
+    pub(super) counted: Mutex<Counters>,
 }
 
 impl Commits {
@@ -72,9 +75,26 @@ impl Commits {
             event: Some(event),
         };
         self.core.store().end(&self.lease, &ended).await?;
+        counter!("harvestman_jobs_ended_total", "status" => end.status.as_str()).increment(1);
+        self.count(counters);
         self.core.mail.notify_one();
         self.core.signals.ring(&self.entry.id);
         Ok(())
+    }
+
+    /// Adds to the figures of the whole process what was committed since the last time.
+    fn count(&self, counters: &Counters) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let added = |now: u64, before: u64| now.saturating_sub(before);
+        counter!("harvestman_urls_total", "code" => "ok").increment(added(counters.ok, counted.ok));
+        for (code, count) in &counters.by_code {
+            let before = counted.by_code.get(code).copied().unwrap_or_default();
+            counter!("harvestman_urls_total", "code" => code.as_str())
+                .increment(added(*count, before));
+        }
+        counter!("harvestman_attempts_total").increment(added(counters.attempts, counted.attempts));
+        counter!("harvestman_credits_total").increment(added(counters.credits, counted.credits));
+        counted.clone_from(counters);
     }
 
     /// How a job has ended whose output is complete.
@@ -127,6 +147,7 @@ impl CheckpointStore for Commits {
             return self.end(Some(commit), end, Some(finished)).await;
         }
         self.core.store().commit(&self.lease, &commit).await?;
+        self.count(&checkpoint.counters);
         if self.is_too_bad(&checkpoint.counters) {
             self.core.running.cancel(&self.entry.id, StopReason::FailIf);
         }

@@ -58,6 +58,7 @@ impl Execution {
             lease: self.lease.clone(),
             entry: self.entry.clone(),
             total: Mutex::new(self.entry.total),
+            counted: Mutex::new(self.entry.counters.clone()),
         });
         let urls = self.core.store().inline_urls(&self.entry.id).await?;
         let (id, spec) = (self.entry.id.clone(), self.entry.spec.clone());

@@ -316,14 +316,7 @@ impl Workspace {
         if let Some(known) = self.core.store().workspace(self.name()).await? {
             return Ok(known);
         }
-        let new = WorkspaceEntry {
-            name: self.name().to_owned(),
-            secret: Secret::random(),
-            old_secret: None,
-            external_id: JobId::random().as_str().replace("job_", "hv-")
-                + JobId::random().as_str().trim_start_matches("job_"),
-            created_at: self.core.now(),
-        };
+        let new = WorkspaceEntry::new(self.name(), self.core.now());
         Ok(self.core.store().add_workspace(&new).await?)
     }
 

@@ -101,6 +101,11 @@ pub(crate) enum Denied {
 }
 
 impl SharedHost {
+    /// Whether it has asked to be left alone now.
+    pub(super) fn is_paused(&self, now: Instant) -> bool {
+        self.lock().paused_until.is_some_and(|until| until > now)
+    }
+
     pub(super) fn new(name: Arc<str>, limit: AdaptiveLimit, bell: &Arc<Bell>, key: usize) -> Self {
         let known = Known {
             in_flight: 0,

@@ -63,6 +63,11 @@ impl Slots {
         Self { state: Mutex::new(state) }
     }
 
+    /// How many are taken.
+    pub(super) fn held(&self) -> usize {
+        self.lock().jobs.iter().map(|(_, job)| job.held).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -35,6 +35,13 @@ impl HostTable {
         Self { max, known: Mutex::new(known) }
     }
 
+    /// How many hosts are known, and how many of them have asked to be left alone at `now`.
+    pub(super) fn count(&self, now: Instant) -> (usize, usize) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let paused = known.hosts.values().filter(|host| host.is_paused(now)).count();
+        (known.hosts.len(), paused)
+    }
+
     /// The key under which a job holds on to a host. Otherwise the host, on to which it holds now
     /// under `key`.
     pub(super) fn find(

@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, id::KeyId, webhook::Secret};
+use crate::{
+    Result,
+    id::{JobId, KeyId},
+    webhook::Secret,
+};
 
 /// Keeps workspaces and the hashes of their keys.
 #[async_trait]
@@ -61,6 +65,20 @@ pub enum Scope {
     Read,
     /// Make, stop and retry jobs, upload, replay.
     Write,
+}
+
+impl WorkspaceEntry {
+    /// A new workspace, with a secret and an external id drawn at random.
+    pub fn new(name: impl Into<String>, now: Timestamp) -> Self {
+        let digits = || JobId::random().as_str().trim_start_matches(JobId::PREFIX).to_owned();
+        Self {
+            name: name.into(),
+            secret: Secret::random(),
+            old_secret: None,
+            external_id: format!("hv-{}{}", digits(), digits()),
+            created_at: now,
+        }
+    }
 }
 
 /// A workspace: what separates one user's jobs from another's.

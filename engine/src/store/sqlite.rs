@@ -15,12 +15,12 @@ mod outbox;
 mod row;
 mod uploads;
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use rusqlite_migration::{M, Migrations};
 
 use self::database::Database;
-use crate::{Result, lock::LockedDirectory, seal::Sealer};
+use crate::{Error, Result, lock::LockedDirectory, seal::Sealer, store::KeyStore};
 
 /// The steps from an empty file to the present schema; a step that was released never changes.
 const STEPS: &[M<'static>] = &[M::up(include_str!("sqlite/schema.sql"))];
@@ -42,7 +42,7 @@ const KEY_FILE: &str = "sealing.key";
 pub struct SqliteStore {
     database: Database,
     sealer: Sealer,
-    _directory: Arc<LockedDirectory>,
+    _directory: Option<Arc<LockedDirectory>>,
 }
 
 impl SqliteStore {
@@ -67,7 +67,17 @@ impl SqliteStore {
 
     fn open_locked(directory: LockedDirectory, sealer: Sealer) -> Result<Self> {
         let database = Database::open(&directory.path().join(FILE), &MIGRATIONS)?;
-        Ok(Self { database, sealer, _directory: Arc::new(directory) })
+        database.void_leases()?;
+        Ok(Self { database, sealer, _directory: Some(Arc::new(directory)) })
+    }
+
+    /// Opens the keys and workspaces of the store in a directory, or makes it, also while an engine
+    /// works with it: SQLite lets two processes write in turn. Blocks.
+    pub fn open_keys(directory: &Path) -> Result<impl KeyStore + use<>> {
+        fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
+        let sealer = Sealer::from_file(&directory.join(KEY_FILE))?;
+        let database = Database::open(&directory.join(FILE), &MIGRATIONS)?;
+        Ok(Self { database, sealer, _directory: None })
     }
 }
 
@@ -76,12 +86,9 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{
-        Error,
-        testing::{
-            idempotency_conformance, jobs_conformance, keys_conformance, outbox_conformance,
-            uploads_conformance,
-        },
+    use crate::testing::{
+        idempotency_conformance, jobs_conformance, keys_conformance, outbox_conformance,
+        uploads_conformance,
     };
 
     #[test]
@@ -120,6 +127,24 @@ mod tests {
         assert!(error.to_string().contains(&path), "{error}");
         drop(first);
         open(&directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn keys_are_kept_beside_an_engine_and_leave_its_leases_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory).unwrap();
+        jobs_conformance(&store).await;
+        let leases = || {
+            let path = directory.path().join("harvestman.db");
+            let sql = "SELECT count(*) FROM jobs WHERE lease_owner IS NOT NULL";
+            let connection = rusqlite::Connection::open(path).unwrap();
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let held = leases();
+        assert!(held > 0);
+        keys_conformance(&SqliteStore::open_keys(directory.path()).unwrap()).await;
+        assert_eq!(leases(), held);
+        assert!(!store.keys(None).await.unwrap().is_empty());
     }
 
     #[test]

@@ -124,6 +124,12 @@ impl Dispatcher {
         if attempted.state == DeliveryState::Failed {
             tracing::warn!(delivery = %delivery.id, host = delivery.host, "webhook given up");
         }
+        let outcome = match attempted.state {
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Failed => "given_up",
+            DeliveryState::Pending => "failed",
+        };
+        metrics::counter!("harvestman_webhook_attempts_total", "outcome" => outcome).increment(1);
         if let Err(error) = self.store.attempted(&delivery.id, &attempted).await {
             tracing::error!(%error, delivery = %delivery.id, "failed to note a delivery");
             // It is due still: not at once again.

@@ -4,8 +4,10 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
+use metrics::histogram;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use rusqlite_migration::Migrations;
 use tokio::sync::Semaphore;
@@ -67,6 +69,15 @@ impl Database {
         })
     }
 
+    /// Gives all leases back: whoever held them is gone, since the directory is locked. Blocks.
+    pub(super) fn void_leases(&self) -> Result<()> {
+        let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL
+                   WHERE lease_owner IS NOT NULL";
+        let writer = self.writer.try_lock().map_err(|error| Error::part("store", error))?;
+        writer.execute(sql, []).map_err(|error| explain(error.into(), &self.path))?;
+        Ok(())
+    }
+
     /// Reads beside whatever is being written.
     pub(super) async fn read<T, F>(&self, query: F) -> Result<T>
     where
@@ -76,7 +87,7 @@ impl Database {
         let permit = Arc::clone(&self.reads).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
         let readers = Arc::clone(&self.readers);
-        self.blocking(move || {
+        self.blocking("read", move || {
             let lock = || readers.lock().unwrap_or_else(PoisonError::into_inner);
             let connection = lock().pop().expect("a permit stands for a connection");
             let found = query(&connection);
@@ -94,7 +105,7 @@ impl Database {
         F: FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     {
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        self.blocking(move || {
+        self.blocking("write", move || {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;
             transaction.commit()?;
@@ -103,13 +114,15 @@ impl Database {
         .await
     }
 
-    async fn blocking<T, F>(&self, work: F) -> Result<T>
+    async fn blocking<T, F>(&self, operation: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Failure> + Send + 'static,
     {
         let path = Arc::clone(&self.path);
+        let began = Instant::now();
         let done = tokio::task::spawn_blocking(work).await;
+        histogram!("harvestman_store_seconds", "operation" => operation).record(began.elapsed());
         let done = done.map_err(|error| Error::part("store", error))?;
         done.map_err(|failure| explain(failure, &path))
     }
@@ -132,11 +145,6 @@ fn open_writer(path: &Path, migrations: &Migrations<'_>) -> Result<Connection, F
             return Err(Error::damaged(path.display().to_string(), message).into());
         }
     }
-    // Whoever held them is gone: the directory is locked.
-    connection.execute(
-        "UPDATE jobs SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL",
-        [],
-    )?;
     Ok(connection)
 }
 

@@ -1,0 +1,152 @@
+//! Reads what a client sends: bounded in size and in time, with errors in the envelope.
+
+use std::{io, time::Duration};
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream::BoxStream};
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::error::{ApiError, ErrorCode};
+
+/// How many bytes of a refused body are read on, so that the client gets to read why.
+const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
+/// For how long.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// Reads a whole JSON body. Its bytes are checked by whoever reads them.
+pub(crate) async fn json(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+    time: Duration,
+) -> Result<Bytes, ApiError> {
+    check_json(headers)?;
+    let mut body = Draining::new(body);
+    if length(headers).is_some_and(|length| length > most as u64) {
+        return Err(too_large(most));
+    }
+    let end = Instant::now() + time;
+    let mut read = BytesMut::new();
+    while let Some(chunk) = timeout_at(end, body.next()).await.map_err(|_| late())? {
+        let chunk = chunk.map_err(|_| broken())?;
+        if read.len() + chunk.len() > most {
+            return Err(too_large(most));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read.freeze())
+}
+
+/// A body as it comes, each piece within `time` after the one before.
+pub(crate) fn stream(body: Body, time: Duration) -> BoxStream<'static, io::Result<Bytes>> {
+    let pieces = futures::stream::unfold(Draining::new(body), move |mut body| async move {
+        let piece = match timeout(time, body.next()).await {
+            Ok(None) => return None,
+            Ok(Some(piece)) => piece,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((piece, body))
+    });
+    pieces.boxed()
+}
+
+/// The query of a request; an unknown or wrong parameter is named.
+pub(crate) fn query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, ApiError> {
+    let parameters = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let deserializer = serde_urlencoded::Deserializer::new(parameters);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let at = if path == "." { String::new() } else { format!(" `{path}`") };
+        let message = format!("the query's parameter{at}: {}", error.into_inner());
+        ApiError::new(ErrorCode::InvalidRequest, message)
+    })
+}
+
+/// The media type of the body, in lower case and without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// How the body is packed, in lower case; `None` if it isn't, or if nothing is said.
+pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_ENCODING)?;
+    let text = String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase();
+    Some(text).filter(|text| text != "identity")
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if let Some(encoding) = encoding(headers) {
+        let message = format!("a JSON body may not be packed ({encoding:.40}); send it as it is");
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    }
+    let media = media_type(headers);
+    let has_body = length(headers) != Some(0)
+        && (headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING));
+    match media.as_deref() {
+        Some("application/json") => Ok(()),
+        None if !has_body => Ok(()),
+        _ => {
+            let message = "send the body with `Content-Type: application/json`";
+            Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+        }
+    }
+}
+
+fn too_large(most: usize) -> ApiError {
+    ApiError::new(ErrorCode::BodyTooLarge, format!("the body is larger than {most} bytes"))
+}
+
+fn late() -> ApiError {
+    ApiError::new(ErrorCode::RequestTimeout, "the body did not come in time")
+}
+
+fn broken() -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, "the body broke off")
+}
+
+/// A body that is read on for a while when nobody wants the rest of it: a connection that is closed
+/// over unread bytes takes the answer with it.
+struct Draining(Option<BodyDataStream>);
+
+impl Draining {
+    fn new(body: Body) -> Self {
+        Self(Some(body.into_data_stream()))
+    }
+
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        let piece = self.0.as_mut()?.next().await;
+        if !matches!(piece, Some(Ok(_))) {
+            self.0 = None;
+        }
+        piece.map(|piece| piece.map_err(io::Error::other))
+    }
+}
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        let Some(body) = self.0.take() else { return };
+        if body.size_hint() == (0, Some(0)) {
+            return;
+        }
+        tokio::spawn(timeout(DRAIN_TIME, drain(body)));
+    }
+}
+
+async fn drain(mut body: BodyDataStream) {
+    let mut drained = 0;
+    while let Some(Ok(piece)) = body.next().await {
+        drained += piece.len();
+        if drained > MAX_DRAINED_BYTES {
+            return;
+        }
+    }
+}

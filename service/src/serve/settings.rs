@@ -1,0 +1,306 @@
+//! The settings of the service: from the command line, from the environment, from a file, in this
+//! order. What none of them says is as the engine has it by default.
+
+use std::{
+    fmt, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use harvestman::{Error, HostLimits, RateCard, Result, engine::EngineSettings, spec::Limits};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+use url::Url;
+
+use super::declared::DeclaredKeys;
+
+/// The largest file of settings, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// Where the service listens when nothing else is said.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Each setting once: an option of the command line, a variable of the environment, a key of the
+/// file.
+#[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Settings {
+    /// The address to listen at; with port 0 a free one, which is printed [default: 127.0.0.1:8080]
+    #[arg(long, env = "HARVESTMAN_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// The directory of the store, the uploads and, unless said otherwise, the results [default: ./data]
+    #[arg(long, env = "HARVESTMAN_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Where results are kept [default: results/ in the directory of the store]
+    #[arg(long, env = "HARVESTMAN_STORAGE", value_name = "DIR")]
+    pub(crate) storage: Option<PathBuf>,
+
+    /// The address that users reach the service at, for the links to results [default: http://ADDR]
+    #[arg(long, env = "HARVESTMAN_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<Url>,
+
+    /// Keys that are not made by `harvestman keys create`: WORKSPACE=KEY, several separated by `;`
+    #[arg(long, env = "HARVESTMAN_API_KEYS", hide_env_values = true, value_name = "KEYS")]
+    pub(crate) api_keys: Option<DeclaredKeys>,
+
+    /// The secret that webhooks of all workspaces are signed with: whsec_ and base64 [default: one
+    /// for each workspace, drawn at random]
+    #[arg(long, env = "HARVESTMAN_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub(crate) webhook_secret: Option<Hidden>,
+
+    /// What the vendor's webhook headers begin with [default: X-Hypedata]
+    #[arg(long, env = "HARVESTMAN_VENDOR_HEADER", value_name = "NAME")]
+    pub(crate) vendor_header: Option<String>,
+
+    /// The bearer token that /metrics asks for [default: none, /metrics is open]
+    #[arg(long, env = "HARVESTMAN_METRICS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) metrics_token: Option<Hidden>,
+
+    /// The `User-Agent` of jobs that don't name one
+    #[arg(long, env = "HARVESTMAN_USER_AGENT", value_name = "TEXT")]
+    pub(crate) user_agent: Option<String>,
+
+    /// How many jobs run side by side [default: 64]
+    #[arg(long, env = "HARVESTMAN_MAX_RUNNING", value_name = "N", value_parser = positive::<usize>)]
+    pub(crate) max_running: Option<usize>,
+
+    /// How many pages of all jobs are fetched at a time [default: 512]
+    #[arg(long, env = "HARVESTMAN_SLOTS", value_name = "N", value_parser = positive::<usize>)]
+    pub(crate) slots: Option<usize>,
+
+    /// How many of them at one host [default: any number, and less for hosts that refuse or slow down]
+    #[arg(long, env = "HARVESTMAN_PER_HOST", value_name = "N", value_parser = positive::<usize>)]
+    pub(crate) per_host: Option<usize>,
+
+    /// How many pages of one job may be fetched at a time [default: 256]
+    #[arg(long, env = "HARVESTMAN_MAX_CONCURRENCY", value_name = "N", value_parser = positive::<usize>)]
+    pub(crate) max_concurrency: Option<usize>,
+
+    /// How many URLs a job may have [default: 1000000]
+    #[arg(long, env = "HARVESTMAN_MAX_URLS", value_name = "N", value_parser = positive::<u64>)]
+    pub(crate) max_urls: Option<u64>,
+
+    /// How many URLs a job may have inline [default: 1000]
+    #[arg(long, env = "HARVESTMAN_MAX_INLINE_URLS", value_name = "N", value_parser = positive::<usize>)]
+    pub(crate) max_inline_urls: Option<usize>,
+
+    /// How many bytes an upload may have, sent and decoded [default: 1000000000]
+    #[arg(long, env = "HARVESTMAN_MAX_UPLOAD_BYTES", value_name = "BYTES", value_parser = positive::<u64>)]
+    pub(crate) max_upload_bytes: Option<u64>,
+
+    /// How many bytes a JSON body may have [default: 25000000]
+    #[arg(long, env = "HARVESTMAN_MAX_BODY_BYTES", value_name = "BYTES", value_parser = positive::<usize>)]
+    pub(crate) max_body_bytes: Option<usize>,
+
+    /// How many jobs may wait or run [default: 100000]
+    #[arg(long, env = "HARVESTMAN_MAX_OPEN_JOBS", value_name = "N", value_parser = positive::<u64>)]
+    pub(crate) max_open_jobs: Option<u64>,
+
+    /// How long a job may run, in seconds [default: 86400]
+    #[arg(long, env = "HARVESTMAN_MAX_LIFETIME", value_name = "S", value_parser = positive::<u64>)]
+    pub(crate) max_lifetime: Option<u64>,
+
+    /// How many days results are kept [default: 30]
+    #[arg(long, env = "HARVESTMAN_KEEP_RESULTS", value_name = "DAYS", value_parser = days)]
+    pub(crate) keep_results: Option<u64>,
+
+    /// How many days uploads are kept, or as long as a job needs them [default: 7]
+    #[arg(long, env = "HARVESTMAN_KEEP_UPLOADS", value_name = "DAYS", value_parser = days)]
+    pub(crate) keep_uploads: Option<u64>,
+
+    /// How many days a job is kept without its results [default: 90]
+    #[arg(long, env = "HARVESTMAN_KEEP_JOBS", value_name = "DAYS", value_parser = days)]
+    pub(crate) keep_jobs: Option<u64>,
+
+    /// The credits of every page [default: 1]
+    #[arg(long, env = "HARVESTMAN_CREDITS_BASE", value_name = "N")]
+    pub(crate) credits_base: Option<u64>,
+
+    /// The credits on top for a rendered page [default: 2]
+    #[arg(long, env = "HARVESTMAN_CREDITS_RENDER", value_name = "N")]
+    pub(crate) credits_render: Option<u64>,
+
+    /// The credits on top for a page through a residential proxy [default: 2]
+    #[arg(long, env = "HARVESTMAN_CREDITS_RESIDENTIAL", value_name = "N")]
+    pub(crate) credits_residential: Option<u64>,
+
+    /// The credits on top for a page through a mobile proxy [default: 4]
+    #[arg(long, env = "HARVESTMAN_CREDITS_MOBILE", value_name = "N")]
+    pub(crate) credits_mobile: Option<u64>,
+
+    /// The credits on top for a page with fields [default: 1]
+    #[arg(long, env = "HARVESTMAN_CREDITS_EXTRACT", value_name = "N")]
+    pub(crate) credits_extract: Option<u64>,
+
+    /// How many requests a second a workspace may make; it can save up two seconds' worth [default: 500]
+    #[arg(long, env = "HARVESTMAN_RATE_LIMIT", value_name = "N", value_parser = positive::<u32>)]
+    pub(crate) rate_limit: Option<u32>,
+
+    /// How many connections are open at a time; more wait [default: 4096]
+    #[arg(long, env = "HARVESTMAN_MAX_CONNECTIONS", value_name = "N", value_parser = positive::<usize>)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// How long a client may keep the service waiting, sending or receiving, in seconds [default: 30]
+    #[arg(long, env = "HARVESTMAN_CLIENT_TIMEOUT", value_name = "S", value_parser = positive::<u64>)]
+    pub(crate) client_timeout: Option<u64>,
+
+    /// How long stopping waits for the pages and requests under way, in seconds [default: 30]
+    #[arg(long, env = "HARVESTMAN_SHUTDOWN_GRACE", value_name = "S")]
+    pub(crate) shutdown_grace: Option<u64>,
+}
+
+impl Settings {
+    /// These settings, and behind them those of a file.
+    pub(crate) fn over_file(&self, path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(self.clone()) };
+        let invalid = |message: String| Error::invalid(path.display().to_string(), message);
+        let size = fs::metadata(path).map_err(Error::io("read", path))?.len();
+        if size > MAX_FILE_BYTES {
+            return Err(invalid(format!("is larger than {MAX_FILE_BYTES} bytes")));
+        }
+        let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+        // The message of a value of the wrong type shows no line, since it may hold a secret.
+        let said: Self = toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text[..at.min(text.len())].lines().count().max(1);
+            invalid(format!("line {line}: {}", error.message()))
+        })?;
+        let table = |settings: &Self| Table::try_from(settings);
+        let mut merged = table(&said).map_err(|error| invalid(error.to_string()))?;
+        merged.extend(table(self).map_err(|error| invalid(error.to_string()))?);
+        merged.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
+    }
+
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen.unwrap_or(DEFAULT_LISTEN)
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| PathBuf::from("./data"))
+    }
+
+    pub(crate) fn client_timeout(&self) -> Duration {
+        Duration::from_secs(self.client_timeout.unwrap_or(30))
+    }
+
+    pub(crate) fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace.unwrap_or(30))
+    }
+
+    /// The engine's settings.
+    pub(crate) fn engine(&self) -> EngineSettings {
+        let mut engine = EngineSettings::default();
+        set(&mut engine.max_running, self.max_running);
+        set(&mut engine.shared.slots, self.slots);
+        if let Some(at_once) = self.per_host {
+            engine.shared.hosts = HostLimits::default().with_concurrency(at_once);
+        }
+        set(&mut engine.vendor_header, self.vendor_header.clone());
+        engine.shutdown_grace = self.shutdown_grace();
+        engine.meter = std::sync::Arc::new(self.rate_card());
+        self.set_limits(&mut engine.limits);
+        let days = |days: u64| Duration::from_hours(24 * days);
+        set(&mut engine.retention.outputs, self.keep_results.map(days));
+        set(&mut engine.retention.uploads, self.keep_uploads.map(days));
+        set(&mut engine.retention.jobs, self.keep_jobs.map(days));
+        engine
+    }
+
+    fn set_limits(&self, limits: &mut Limits) {
+        set(&mut limits.concurrency, self.max_concurrency);
+        set(&mut limits.urls, self.max_urls);
+        set(&mut limits.inline_urls, self.max_inline_urls);
+        set(&mut limits.upload_bytes, self.max_upload_bytes);
+        set(&mut limits.body_bytes, self.max_body_bytes);
+        set(&mut limits.open_jobs, self.max_open_jobs);
+        set(&mut limits.lifetime, self.max_lifetime.map(Duration::from_secs));
+    }
+
+    fn rate_card(&self) -> RateCard {
+        let mut card = RateCard::default();
+        set(&mut card.base, self.credits_base);
+        set(&mut card.render, self.credits_render);
+        set(&mut card.residential, self.credits_residential);
+        set(&mut card.mobile, self.credits_mobile);
+        set(&mut card.extract, self.credits_extract);
+        card
+    }
+}
+
+fn set<T>(value: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *value = said;
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Hidden(String);
+
+impl Hidden {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hidden")
+    }
+}
+
+impl std::str::FromStr for Hidden {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("is empty".to_owned()) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+fn positive<T: std::str::FromStr + Default + PartialEq>(text: &str) -> Result<T, String> {
+    let number = text.parse::<T>().ok().filter(|number| *number != T::default());
+    number.ok_or_else(|| "write a number above 0".to_owned())
+}
+
+fn days(text: &str) -> Result<u64, String> {
+    let days = text.parse::<u64>().ok().filter(|days| (1..=36_500).contains(days));
+    days.ok_or_else(|| "write a number of days, 1 to 36500".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn over(text: &str, args: &Settings) -> Result<Settings> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        args.over_file(Some(file.path()))
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let args = Settings { slots: Some(7), ..Settings::default() };
+        let merged = over("slots = 9\nmax_urls = 5\nlisten = \"0.0.0.0:1\"", &args).unwrap();
+        assert_eq!((merged.slots, merged.max_urls), (Some(7), Some(5)));
+        assert_eq!(merged.listen().to_string(), "0.0.0.0:1");
+        assert_eq!(merged.engine().limits.urls, 5);
+    }
+
+    #[test]
+    fn a_mistake_is_named_by_its_line_and_shows_no_secret() {
+        for (text, part) in [
+            ("\nslotz = 1", "slotz"),
+            ("\nslots = \"x\"", "line 2"),
+            ("\nmetrics_token = [\"tell-nobody\"]", "line 2"),
+            ("\nwebhook_secret = \"tell-nobody", "line 2"),
+        ] {
+            let error = over(text, &Settings::default()).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("tell-nobody"), "{error}");
+        }
+    }
+}
