@@ -31,6 +31,8 @@ mod settings;
 mod storage;
 mod uploads;
 
+pub use object_store::Error as StoreError;
+
 pub use crate::{
     access::{Access, Role, Scope},
     bucket::Bucket,

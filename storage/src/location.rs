@@ -80,6 +80,12 @@ impl Location {
         Ok(self)
     }
 
+    /// Whether the other place is this one or lies under it.
+    pub fn contains(&self, other: &Self) -> bool {
+        (self.provider, &self.bucket) == (other.provider, &other.bucket)
+            && other.path.prefix_matches(&self.path)
+    }
+
     /// What is called `name` in this directory.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
@@ -177,6 +183,21 @@ mod tests {
         assert_eq!(location.clone().in_region("eu-west-1").unwrap().region(), Some("eu-west-1"));
         for region in ["", "x.evil.test", "evil.test/#", "EU", "a@b"] {
             assert!(location.clone().in_region(region).is_err(), "{region}");
+        }
+    }
+
+    #[test]
+    fn a_place_contains_itself_and_what_lies_under_it() {
+        let own: Location = "s3://a/b".parse().unwrap();
+        for (text, is_under) in [
+            ("s3://a/b", true),
+            ("s3://a/b/c", true),
+            ("s3://a/bc", false),
+            ("s3://a", false),
+            ("s3://ab/b", false),
+            ("gs://a/b", false),
+        ] {
+            assert_eq!(own.contains(&text.parse().unwrap()), is_under, "{text}");
         }
     }
 

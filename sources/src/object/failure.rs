@@ -16,8 +16,25 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether the same request may succeed later.
+    pub(super) fn is_passing(error: &StoreError) -> bool {
+        !matches!(
+            error,
+            StoreError::NotFound { .. }
+                | StoreError::Precondition { .. }
+                | StoreError::PermissionDenied { .. }
+                | StoreError::Unauthenticated { .. }
+                | StoreError::NotSupported { .. }
+                | StoreError::NotImplemented { .. }
+                | StoreError::InvalidPath { .. }
+        )
+    }
+
     /// Judges a failure to read an object that was there before.
     pub(super) fn of(error: StoreError, name: &str) -> Self {
+        if Self::is_passing(&error) {
+            return Self::Passing(error);
+        }
         Self::Lasting(match error {
             StoreError::NotFound { .. } => Error::changed(name, "it was removed while the job ran"),
             StoreError::Precondition { .. } => {
@@ -26,10 +43,7 @@ impl Failure {
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
                 denied(&error, name)
             }
-            StoreError::NotSupported { .. }
-            | StoreError::NotImplemented { .. }
-            | StoreError::InvalidPath { .. } => unreadable(&error, name),
-            passing => return Self::Passing(passing),
+            error => unreadable(&error, name),
         })
     }
 }

@@ -60,9 +60,16 @@ impl PinnedObject {
         path: Path,
         name: String,
     ) -> Result<Self> {
-        let meta = match store.head(&path).await {
-            Ok(meta) => meta,
-            Err(error) => return Err(explain(&*store, &path, &name, error).await),
+        let mut patience = Patience::new();
+        let meta = loop {
+            let error = match store.head(&path).await {
+                Ok(meta) => break meta,
+                Err(error) => error,
+            };
+            if !Failure::is_passing(&error) || patience.is_at_its_end() {
+                return Err(explain(&*store, &path, &name, error).await);
+            }
+            patience.pause().await;
         };
         Ok(Self { store, path, name, version: Version::of(&meta) })
     }

@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How long a session is asked for: the most that a role allows unless it says otherwise.
 const SESSION_SECONDS: u32 = 3_600;
 /// How often it is asked before a failure is one.
-const MAX_TRIES: u32 = 5;
+const MAX_TRIES: u32 = 7;
 /// How long is waited before the second try; twice as long before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 
@@ -71,10 +71,18 @@ struct Credentials {
     expiration: Timestamp,
 }
 
-#[derive(Deserialize)]
+/// A refusal, as AWS writes it or as others do, one level down.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Problem {
-    error: Cause,
+    error: Option<Cause>,
+    errors: Option<Box<Self>>,
+}
+
+impl Problem {
+    fn cause(self) -> Option<Cause> {
+        self.error.or_else(|| self.errors?.error)
+    }
 }
 
 #[derive(Deserialize)]
@@ -166,8 +174,12 @@ fn read(status: http::StatusCode, body: &str) -> Result<Session, Refusal> {
         };
         return Ok(Session { credential, until: found.expiration });
     }
-    let Problem { error: Cause { code, message } } =
-        quick_xml::de::from_str(body).map_err(|_| Refusal::Failed(status.to_string()))?;
+    let problem: Problem = quick_xml::de::from_str(body).unwrap_or_default();
+    let cause = problem.cause().unwrap_or_else(|| Cause {
+        code: status.as_u16().to_string(),
+        message: "its answer gives no reason".to_owned(),
+    });
+    let Cause { code, message } = cause;
     let is_passing = status.is_server_error()
         || status == http::StatusCode::TOO_MANY_REQUESTS
         || code.starts_with("Throttling")
@@ -209,6 +221,15 @@ mod tests {
             (400, denied("ValidationError"), true),
             (400, denied("Throttling"), false),
             (503, denied("ServiceUnavailable"), false),
+            (
+                403,
+                format!(
+                    "<ErrorResponse><Errors>{}</Errors></ErrorResponse>",
+                    "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+                ),
+                true,
+            ),
+            (403, "<html>".to_owned(), true),
             (502, "<html>".to_owned(), false),
             (200, "<secret>".to_owned(), false),
         ] {
