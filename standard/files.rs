@@ -247,7 +247,7 @@ mod tests {
 
     fn open(directory: &tempfile::TempDir) -> LocalFiles {
         let layout = Layout::new(directory.path().to_owned(), None);
-        LocalFiles::open(Arc::new(layout)).unwrap()
+        LocalFiles::open(Arc::new(layout), Buckets::default()).unwrap()
     }
 
     fn options() -> UploadOptions {
