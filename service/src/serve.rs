@@ -11,6 +11,7 @@ mod key;
 pub(crate) mod keys;
 mod links;
 mod openapi;
+mod places;
 mod rate;
 mod request;
 mod routes;
@@ -19,7 +20,14 @@ mod settings;
 mod trace;
 mod wire;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs::DirBuilder,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -34,7 +42,6 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -43,6 +50,7 @@ use self::{
     app::{App, Metrics},
     auth::Keys,
     links::LinkKeys,
+    places::Places,
     rate::RateLimits,
     server::ServerLimits,
     settings::Settings,
@@ -53,10 +61,12 @@ use crate::{fetching::MeansArgs, say::output_line};
 const DEFAULT_RATE: u32 = 500;
 /// How many connections are open at a time when nothing else is said.
 const DEFAULT_CONNECTIONS: usize = 4_096;
-/// How many event streams are open at a time.
-const MAX_EVENT_STREAMS: usize = 2_048;
-/// How many previews are fetched at a time.
-const MAX_PREVIEWS: usize = 8;
+/// How many event streams are open at a time, and of one workspace.
+const EVENT_STREAMS: (usize, usize) = (2_048, 1_024);
+/// How many uploads come in at a time, and of one workspace: each holds some threads.
+const UPLOADS: (usize, usize) = (64, 16);
+/// How many previews are fetched at a time, and for one workspace.
+const PREVIEWS: (usize, usize) = (32, 8);
 /// The bounds of the histograms, in seconds.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -67,7 +77,7 @@ const SECONDS: &[f64] =
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct ServeArgs {
-    /// A TOML file with settings, by the names of the options in snake_case; options and variables
+    /// A TOML file with settings, by the names of the options with `_`; options and variables
     /// win over it
     #[arg(long, env = "HARVESTMAN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -168,7 +178,7 @@ async fn open(
     metrics: PrometheusHandle,
 ) -> anyhow::Result<(Arc<App>, Option<Browser>)> {
     let data = settings.data();
-    std::fs::create_dir_all(&data).map_err(harvestman::Error::io("make", &data))?;
+    make_private(&data)?;
     let public_url = match &settings.public_url {
         Some(url) => url.clone(),
         None => Url::parse(&format!("http://{address}"))?,
@@ -202,11 +212,18 @@ async fn open(
         public_url,
         client_timeout: settings.client_timeout(),
         closing: CancellationToken::new(),
-        previews: Semaphore::new(MAX_PREVIEWS),
-        event_streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
+        previews: Places::new("previews", PREVIEWS.0, PREVIEWS.1),
+        event_streams: Places::new("event streams", EVENT_STREAMS.0, EVENT_STREAMS.1),
+        uploads: Places::new("uploads", UPLOADS.0, UPLOADS.1),
         engine,
     };
     Ok((Arc::new(app), browser))
+}
+
+/// Makes a directory that nobody else on this machine may look into, unless it is there.
+fn make_private(directory: &Path) -> harvestman::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(harvestman::Error::io("make", directory))
 }
 
 /// What gets the pages: plain HTTP, and the proxies and the browser that there are.

@@ -9,7 +9,7 @@ use super::{
     limits::{MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
 };
 use crate::{
-    Line, Params,
+    Line, Params, Task,
     id::{JobId, UploadId},
     refusal::{Refusal, RefusalCode},
     webhook,
@@ -221,7 +221,13 @@ impl JobSpec {
             if let Err(error) = task.target() {
                 let message = error.message.trim_start_matches(&format!("line {}: ", index + 1));
                 let path = format!("input.urls[{index}]");
-                return Err(Refusal::at(RefusalCode::InvalidUrl, &path, message));
+                // The same URL without the line's parameters tells which of them is to blame.
+                let url = Task::new(0, task.url().unwrap_or_default(), Params::new());
+                let code = match url.target() {
+                    Ok(_) => RefusalCode::SchemaInvalid,
+                    Err(_) => RefusalCode::InvalidUrl,
+                };
+                return Err(Refusal::at(code, &path, message));
             }
         }
         Ok(())
@@ -446,7 +452,11 @@ mod tests {
             (json!({"urls": urls(1_001)}), C::LimitExceeded, "input.urls"),
             (json!({"urls": []}), C::SchemaInvalid, "input.urls"),
             (json!({"urls": ["https://a.test/", "nonsense"]}), C::InvalidUrl, "input.urls[1]"),
-            (json!({"urls": [{"url": "https://a.test/", "webhook": "x"}]}), C::InvalidUrl, "[0]"),
+            (
+                json!({"urls": [{"url": "https://a.test/", "webhook": "x"}]}),
+                C::SchemaInvalid,
+                "[0]",
+            ),
             (json!({}), C::ConflictParams, "input"),
             (json!({"input": {}}), C::ConflictParams, "exactly one"),
             (json!({"urls": urls(1), "input": {"urls": urls(1)}}), C::ConflictParams, "urls"),

@@ -142,9 +142,12 @@ mod tests {
         };
         let held = leases();
         assert!(held > 0);
-        keys_conformance(&SqliteStore::open_keys(directory.path()).unwrap()).await;
+        let beside = SqliteStore::open_keys(directory.path()).unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let new = crate::store::WorkspaceEntry::new("acme", now);
+        beside.add_workspace(&new).await.unwrap();
         assert_eq!(leases(), held);
-        assert!(!store.keys(None).await.unwrap().is_empty());
+        assert_eq!(store.workspace("acme").await.unwrap(), Some(new));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use harvestman::{Engine, fetchers, spec::Limits};
+use http::uri::Authority;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -14,6 +14,7 @@ use super::{
     error::{ApiError, ErrorCode},
     links::LinkKeys,
     openapi,
+    places::Places,
     rate::RateLimits,
     routes,
     settings::Hidden,
@@ -36,10 +37,9 @@ pub(crate) struct App {
     pub(crate) client_timeout: Duration,
     /// Set when the service is to stop: streams and long polls end.
     pub(crate) closing: CancellationToken,
-    /// Places for previews.
-    pub(crate) previews: Semaphore,
-    /// Places for event streams.
-    pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) previews: Places,
+    pub(crate) event_streams: Places,
+    pub(crate) uploads: Places,
 }
 
 /// What writes the figures down.
@@ -63,14 +63,17 @@ impl App {
 
     /// Whether a `Host` header names this machine by an address of its own, or the public address.
     pub(crate) fn is_own_host(&self, host: &str) -> bool {
-        let Ok(url) = Url::parse(&format!("http://{host}/")) else { return false };
-        match url.host() {
-            Some(url::Host::Domain(name)) => {
-                name == "localhost" || self.public_url.host_str() == Some(name)
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        if host.contains('@') {
+            return false;
+        }
+        let name = authority.host();
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        match address {
+            Ok(address) => address.is_loopback(),
+            Err(_) => {
+                name.eq_ignore_ascii_case("localhost") || self.public_url.host_str() == Some(name)
             }
-            Some(url::Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-            Some(url::Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-            None => false,
         }
     }
 }

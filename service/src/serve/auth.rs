@@ -116,14 +116,20 @@ fn refused(code: ErrorCode, message: impl Into<String>) -> ApiError {
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
-/// Without keys any page that a browser on this machine shows could ask too: by its own scripts, or
-/// by a name of its own that leads here.
+/// Without keys any page that a browser on this machine shows could ask too: by its own scripts and
+/// forms, or by a name of its own that leads here.
 fn check_origin(app: &App, request: &Request) -> Result<(), ApiError> {
-    let site = request.headers().get(FETCH_SITE).map(HeaderValue::as_bytes);
+    let headers = request.headers();
+    let site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
     let is_own_site = site.is_none_or(|site| matches!(site, b"same-origin" | b"none"));
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-    if is_own_site && host.is_some_and(|host| app.is_own_host(host)) {
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let is_own_origin = origin.is_none_or(|origin| {
+        origin.split_once("://").is_some_and(|(_, host)| app.is_own_host(host))
+    });
+    let hosts: Vec<_> = headers.get_all(header::HOST).iter().collect();
+    let is_own_host =
+        matches!(&*hosts, [host] if host.to_str().is_ok_and(|host| app.is_own_host(host)));
+    if is_own_site && is_own_origin && is_own_host {
         return Ok(());
     }
     let message = "a service without keys answers to its own machine only";

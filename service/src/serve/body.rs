@@ -1,11 +1,18 @@
 //! Reads what a client sends: bounded in size and in time, with errors in the envelope.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{HeaderMap, header};
+use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -15,6 +22,8 @@ use super::error::{ApiError, ErrorCode};
 const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
 /// For how long.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// The least speed of an upload: what is slower holds a place for nothing.
+const MIN_BYTES_PER_S: u64 = 16 * 1024;
 
 /// Reads a whole JSON body. Its bytes are checked by whoever reads them.
 pub(crate) async fn json(
@@ -24,7 +33,7 @@ pub(crate) async fn json(
     time: Duration,
 ) -> Result<Bytes, ApiError> {
     check_json(headers)?;
-    let mut body = Draining::new(body);
+    let mut body = body.into_data_stream();
     if length(headers).is_some_and(|length| length > most as u64) {
         return Err(too_large(most));
     }
@@ -40,17 +49,50 @@ pub(crate) async fn json(
     Ok(read.freeze())
 }
 
-/// A body as it comes, each piece within `time` after the one before.
-pub(crate) fn stream(body: Body, time: Duration) -> BoxStream<'static, io::Result<Bytes>> {
-    let pieces = futures::stream::unfold(Draining::new(body), move |mut body| async move {
-        let piece = match timeout(time, body.next()).await {
+/// A body as it comes, and what became of it.
+pub(crate) struct Incoming {
+    pub(crate) pieces: BoxStream<'static, io::Result<Bytes>>,
+    pub(crate) fate: Fate,
+}
+
+/// Why a body did not come in whole, as soon as that is known: whoever reads it only sees that it
+/// ends.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fate(Arc<OnceLock<ApiError>>);
+
+impl Fate {
+    /// Notes why, and gives what a reader is to see.
+    pub(crate) fn seal(&self, error: ApiError) -> io::Error {
+        let _ = self.0.set(error);
+        io::ErrorKind::UnexpectedEof.into()
+    }
+
+    pub(crate) fn get(&self) -> Option<ApiError> {
+        self.0.get().cloned()
+    }
+}
+
+/// A body that is read as it comes: each piece within `time` after the one before, and all of it
+/// not slower than [`MIN_BYTES_PER_S`] after that.
+pub(crate) fn stream(body: Body, time: Duration) -> Incoming {
+    let fate = Fate::default();
+    let began = Instant::now();
+    let state = (body.into_data_stream(), fate.clone(), 0_u64);
+    let pieces = futures::stream::unfold(state, move |(mut body, fate, mut bytes)| async move {
+        let end = began + time + Duration::from_secs(bytes / MIN_BYTES_PER_S);
+        let end = end.min(Instant::now() + time);
+        let piece = match timeout_at(end, body.next()).await {
             Ok(None) => return None,
-            Ok(Some(piece)) => piece,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(Some(Ok(piece))) => {
+                bytes += piece.len() as u64;
+                Ok(piece)
+            }
+            Ok(Some(Err(_))) => Err(fate.seal(broken())),
+            Err(_) => Err(fate.seal(late())),
         };
-        Some((piece, body))
+        Some((piece, (body, fate, bytes)))
     });
-    pieces.boxed()
+    Incoming { pieces: pieces.boxed(), fate }
 }
 
 /// The query of a request; an unknown or wrong parameter is named.
@@ -115,29 +157,33 @@ fn broken() -> ApiError {
 
 /// A body that is read on for a while when nobody wants the rest of it: a connection that is closed
 /// over unread bytes takes the answer with it.
+pub(crate) fn drained(body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    Body::from_stream(Draining(Some(body.into_data_stream())))
+}
+
 struct Draining(Option<BodyDataStream>);
 
-impl Draining {
-    fn new(body: Body) -> Self {
-        Self(Some(body.into_data_stream()))
-    }
+impl Stream for Draining {
+    type Item = Result<Bytes, axum::Error>;
 
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        let piece = self.0.as_mut()?.next().await;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let piece = ready!(body.poll_next_unpin(cx));
         if !matches!(piece, Some(Ok(_))) {
             self.0 = None;
         }
-        piece.map(|piece| piece.map_err(io::Error::other))
+        Poll::Ready(piece)
     }
 }
 
 impl Drop for Draining {
     fn drop(&mut self) {
-        let Some(body) = self.0.take() else { return };
-        if body.size_hint() == (0, Some(0)) {
-            return;
+        if let Some(body) = self.0.take() {
+            tokio::spawn(timeout(DRAIN_TIME, drain(body)));
         }
-        tokio::spawn(timeout(DRAIN_TIME, drain(body)));
     }
 }
 

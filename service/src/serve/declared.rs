@@ -115,16 +115,17 @@ impl fmt::Debug for DeclaredKey {
 mod tests {
     use super::*;
 
+    #[derive(Deserialize)]
+    struct File {
+        api_keys: DeclaredKeys,
+    }
+
     #[test]
     fn keys_are_read_from_text_and_from_tables() {
         let key = "hd_live_0123456789abcdef";
         let text: DeclaredKeys =
             format!("acme={key}; beta=hd_live_fedcba9876543210;").parse().unwrap();
         assert_eq!((text.0.len(), &*text.0[0].workspace), (2, "acme"));
-        #[derive(Deserialize)]
-        struct File {
-            api_keys: DeclaredKeys,
-        }
         let table = format!(
             "[[api_keys]]\nworkspace = \"acme\"\nsha256 = \"{}\"\nscopes = [\"read\"]",
             hash(key)

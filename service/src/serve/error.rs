@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 macro_rules! codes {
     ($($variant:ident = $text:literal, $status:ident, $meaning:literal, $remedy:literal;)+) => {
         /// Every code of an error, with its status and what to do about it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-        pub(crate) enum ErrorCode { $(#[serde(rename = $text)] $variant,)+ }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum ErrorCode { $($variant,)+ }
 
         impl ErrorCode {
             /// All of them, in the order of their status.
@@ -133,8 +133,8 @@ pub(crate) struct ErrorBody {
     /// Always `error`.
     #[schema(value_type = String, example = "error")]
     status: &'static str,
-    /// A stable name of what is wrong.
-    code: ErrorCode,
+    /// A stable name of what is wrong; `/docs/errors` says what to do about each.
+    code: &'static str,
     /// What is wrong and what to do, for a person.
     message: String,
     /// Where the code is explained.
@@ -181,7 +181,7 @@ impl ApiError {
             if self.fields.is_empty() { json!({}) } else { json!({"fields": self.fields}) };
         ErrorBody {
             status: "error",
-            code: self.code,
+            code: self.code.as_str(),
             docs_url: format!("{docs}/docs/errors#{}", self.code.as_str()),
             retryable: self.code.is_retryable(),
             message: self.message,

@@ -1,31 +1,43 @@
 //! A list that is sent as the field `file` of a form.
 
-use std::io;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use harvestman::{engine::UploadOptions, spec::InputFormat};
 
 use super::{
+    body::{Fate, Incoming},
     error::{ApiError, ErrorCode},
     routes::uploads::{Sent, format_of},
 };
 
 /// The field that holds the list.
 const FIELD: &str = "file";
+/// How many bytes of a form may come in a row without any of its list: what is read at a time, and
+/// the longest headers.
+const MAX_UNREAD_BYTES: usize = 1024 * 1024;
 
 /// Finds the field in a form and says how its list is written: by its own media type, else by the
 /// file's name, else by its first line.
 pub(crate) async fn open(
     content_type: &str,
-    body: BoxStream<'static, io::Result<Bytes>>,
+    body: Incoming,
     options: UploadOptions,
 ) -> Result<Sent, ApiError> {
-    let invalid = |message: &str| ApiError::new(ErrorCode::InvalidRequest, message);
     let boundary = multer::parse_boundary(content_type)
         .map_err(|_| invalid("Content-Type: a form needs a boundary"))?;
-    let mut form = multer::Multipart::new(body, boundary);
-    let field = form.next_field().await.map_err(|_| invalid("the body is no form"))?;
+    let Incoming { pieces, fate } = body;
+    let unread = Arc::new(AtomicUsize::new(0));
+    let mut form = multer::Multipart::new(bounded(pieces, Arc::clone(&unread)), boundary);
+    let broken = |_| fate.get().unwrap_or_else(|| invalid("the body is no form"));
+    let field = form.next_field().await.map_err(broken)?;
     let field = field.filter(|field| field.name() == Some(FIELD));
     let field = field.ok_or_else(|| invalid("the form must begin with the field `file`"))?;
     let by_type = field.content_type().and_then(|media| format_of(media.essence_str()));
@@ -35,9 +47,34 @@ pub(crate) async fn open(
         Some(format) => options.with_format(format),
         None => options,
     };
+    let sealing = fate.clone();
+    let data = field.map(move |piece| {
+        unread.store(0, Ordering::Relaxed);
+        piece.map_err(|_| sealing.seal(invalid("the form is damaged")))
+    });
     // The form is kept until its field is read.
-    let body = field.map_err(io::Error::other).chain(rest(form));
-    Ok(Sent { options, body: body.boxed() })
+    let pieces = data.chain(rest(form, fate.clone())).boxed();
+    Ok(Sent { options, body: Incoming { pieces, fate } })
+}
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, message)
+}
+
+/// Ends a form whose boundaries and headers take more than they may: they are kept until they are
+/// whole, while the field's own data passes.
+fn bounded(
+    pieces: BoxStream<'static, io::Result<Bytes>>,
+    unread: Arc<AtomicUsize>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    pieces.map(move |piece| {
+        let piece = piece?;
+        let unread = unread.fetch_add(piece.len(), Ordering::Relaxed) + piece.len();
+        if unread > MAX_UNREAD_BYTES {
+            return Err(io::Error::other("the form's headers are too long"));
+        }
+        Ok(piece)
+    })
 }
 
 fn by_name(name: &str) -> Option<InputFormat> {
@@ -54,12 +91,13 @@ fn by_name(name: &str) -> Option<InputFormat> {
 /// Nothing may follow the list: it would be lost without a word.
 fn rest(
     mut form: multer::Multipart<'static>,
-) -> impl futures::Stream<Item = io::Result<Bytes>> + Send {
+    fate: Fate,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
     futures::stream::once(async move {
         match form.next_field().await {
             Ok(None) => Ok(Bytes::new()),
-            Ok(Some(_)) => Err(io::Error::other("the form has more fields than `file`")),
-            Err(error) => Err(io::Error::other(error)),
+            Ok(Some(_)) => Err(fate.seal(invalid("the form has more fields than `file`"))),
+            Err(_) => Err(fate.seal(invalid("the form is damaged"))),
         }
     })
 }

@@ -104,14 +104,25 @@ pub(crate) async fn begin(
     let Some(key) = key_of(headers)? else { return Ok(Begin::Serve(turn(None))) };
     let workspace = workspace.name().to_owned();
     let asked = IdempotencyKey { workspace, key: key.clone(), fingerprint: fingerprint() };
-    match app.engine.store().begin(&asked, app.engine.owner(), app.engine.now()).await? {
-        Begun::New => Ok(Begin::Serve(turn(Some(key)))),
-        Begun::InProgress => {
+    let (mut turn, app) = (turn(None), Arc::clone(app));
+    // In a task of its own: should the client hang up in between, what was begun becomes a turn
+    // still, and that is given back.
+    let begun = tokio::spawn(async move {
+        let begun = app.engine.store().begin(&asked, app.engine.owner(), app.engine.now()).await;
+        if let Ok(Begun::New) = &begun {
+            turn.key = Some(key);
+        }
+        begun.map(|begun| (begun, turn))
+    });
+    let begun = begun.await.map_err(|error| harvestman::Error::part("service", error))?;
+    match begun? {
+        (Begun::New, turn) => Ok(Begin::Serve(turn)),
+        (Begun::InProgress, _) => {
             let message = "a request with this Idempotency-Key is being served";
             Err(ApiError::new(ErrorCode::IdempotencyInProgress, message).with_retry_after(1))
         }
-        Begun::Conflict => Err(conflict()),
-        Begun::Answered(stored) => {
+        (Begun::Conflict, _) => Err(conflict()),
+        (Begun::Answered(stored), _) => {
             let status = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
             let StoredAnswer { body, location, .. } = stored;
             Ok(Begin::Replay(Answer { status, body, location }))

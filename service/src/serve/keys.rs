@@ -117,8 +117,8 @@ pub(crate) async fn main(args: &KeysArgs) -> ExitCode {
 }
 
 async fn run(args: &KeysArgs) -> anyhow::Result<()> {
+    super::make_private(&args.data)?;
     if let KeysCommand::RotateLinks = args.command {
-        std::fs::create_dir_all(&args.data)?;
         let id = links::rotate(&args.data, Timestamp::now())?;
         output_line(format_args!("links are signed with key {id} from the next start on"));
         return Ok(());

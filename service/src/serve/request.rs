@@ -96,10 +96,10 @@ pub(crate) struct OutputRequest {
     #[schema(pattern = "^(none|gzip|zstd)$")]
     compression: Option<String>,
     /// After how many bytes, as stored, the next part is begun.
-    #[schema(minimum = 1048576)]
+    #[schema(minimum = 1_048_576)]
     max_part_bytes: Option<u64>,
     /// How many seconds the link to the result is valid; a day by default.
-    #[schema(minimum = 3600, maximum = 2592000)]
+    #[schema(minimum = 3600, maximum = 2_592_000)]
     expires_in_s: Option<u64>,
     /// Put `'` before CSV cells that a spreadsheet would run.
     escape_formulas: Option<bool>,
@@ -112,7 +112,6 @@ pub(crate) struct OutputRequest {
 /// Who is told of the end.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "never made")]
 pub(crate) enum WebhookTarget {
     /// An http or https URL.
     #[schema(example = "https://your-app.com/hooks/jobs")]
@@ -215,7 +214,7 @@ pub(crate) struct ScrapeParameters {
     /// The `User-Agent` of the request.
     user_agent: Option<String>,
     /// How long one try may take; 30,000 by default.
-    #[schema(minimum = 1000, maximum = 120000)]
+    #[schema(minimum = 1000, maximum = 120_000)]
     timeout_ms: Option<u64>,
     /// The largest page in bytes; 10 MB by default.
     max_bytes: Option<u64>,
@@ -247,7 +246,7 @@ pub(crate) struct ScrapeParameters {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LinkRequest {
     /// In seconds; a day by default.
-    #[schema(minimum = 3600, maximum = 2592000)]
+    #[schema(minimum = 3600, maximum = 2_592_000)]
     pub(crate) expires_in_s: Option<u64>,
 }
 

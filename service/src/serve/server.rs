@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -20,10 +21,6 @@ use tokio_util::sync::CancellationToken;
 const MAX_HEADERS: usize = 64;
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// How many requests one HTTP/2 connection has under way.
-const MAX_STREAMS: u32 = 128;
-/// How often an HTTP/2 client has to show that it is there.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long to wait after a failure to accept, which is mostly a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,14 +46,17 @@ pub(crate) async fn serve(
     let graceful = GracefulShutdown::new();
     let builder = builder(limits);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let next = tokio::select! {
+            next = next => next,
             () = closing.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
+        let (place, stream) = match next {
+            (place, Ok((stream, _))) => (place, stream),
+            (_, Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -64,11 +64,11 @@ pub(crate) async fn serve(
         };
         let io = TokioIo::new(Box::pin(impatient(stream, limits.client_timeout)));
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(io, service).into_owned();
+        let connection = builder.serve_connection(io, service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection has ended");
+                tracing::debug!(%error, "a connection has ended");
             }
             drop(place);
         });
@@ -88,20 +88,14 @@ fn impatient(stream: TcpStream, time: Duration) -> TimeoutStream<TcpStream> {
     stream
 }
 
-fn builder(limits: ServerLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// HTTP/1 alone: whoever wants HTTP/2 has TLS too, and so a proxy in front. Telling the two apart
+/// would also mean to wait for a first byte without an end.
+fn builder(limits: ServerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.client_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD_BYTES as u32)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(limits.client_timeout);
     builder
 }

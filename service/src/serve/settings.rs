@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "HARVESTMAN_STORAGE", value_name = "DIR")]
     pub(crate) storage: Option<PathBuf>,
 
-    /// The address that users reach the service at, for the links to results [default: http://ADDR]
+    /// The address that users reach the service at, for the links to results [default: that of --listen]
     #[arg(long, env = "HARVESTMAN_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<Url>,
 

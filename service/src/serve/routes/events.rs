@@ -14,13 +14,13 @@ use harvestman::{engine::JobEvent, id::JobId};
 use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Id, jobs::job_body};
 use crate::serve::{
     app::App,
     auth::Reader,
-    error::{ApiError, ErrorCode},
+    error::ApiError,
+    places::Place,
     wire::{JobBody, PartBody},
 };
 
@@ -47,10 +47,7 @@ pub(crate) async fn events(
 ) -> Result<Response, ApiError> {
     let known = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     let known = known.and_then(|id| id.split_once('-')?.0.parse::<usize>().ok()).unwrap_or(0);
-    let place = Arc::clone(&app.event_streams).try_acquire_owned().map_err(|_| {
-        let message = "too many event streams are open; poll with ?wait=30 instead";
-        ApiError::new(ErrorCode::Overloaded, message).with_retry_after(30)
-    })?;
+    let place = app.event_streams.take(workspace.name())?;
     let events = workspace.events(&id).await?;
     let expires_in = workspace.status(&id).await?.job.spec.output.expires_in_s;
     let told = Told { app: Arc::clone(&app), id, expires_in, parts: 0, _place: place };
@@ -66,7 +63,7 @@ struct Told {
     /// How long links to parts are valid.
     expires_in: Option<u64>,
     parts: usize,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Told {
@@ -87,15 +84,15 @@ impl Told {
         let (is_part, name, done, body) = match event {
             JobEvent::Part(part) => {
                 self.parts += 1;
-                (true, "part", 0, Told::json(&self.part(&part)))
+                (true, "part", 0, Self::json(&self.part(&part)))
             }
             JobEvent::Progress(status) => {
                 let done = status.job.counters.done();
-                (false, "progress", done, Told::json(&self.job(status)))
+                (false, "progress", done, Self::json(&self.job(status)))
             }
             JobEvent::Ended(status) => {
                 let done = status.job.counters.done();
-                (false, "terminal", done, Told::json(&self.job(status)))
+                (false, "terminal", done, Self::json(&self.job(status)))
             }
             _ => return None,
         };

@@ -19,7 +19,7 @@ use harvestman::{
 use headers::{
     AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, IfNoneMatch, IfRange, Range,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::{
@@ -80,8 +80,13 @@ pub(crate) async fn download(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    method: Method,
+    mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    if method == Method::HEAD {
+        // Ranges are defined for GET only.
+        headers.remove(header::RANGE);
+    }
     let forged = || ApiError::new(ErrorCode::LinkInvalid, "this link was not made by this service");
     let Path((id, file)) = path.map_err(|_| forged())?;
     let said: Signature = body::query(query.as_deref()).map_err(|_| forged())?;
@@ -177,6 +182,10 @@ fn wanted(
     tag: &ETag,
     size: u64,
 ) -> Result<Option<RangeInclusive<u64>>, ApiError> {
+    let is_range = |value: &HeaderValue| value.to_str().is_ok_and(is_range);
+    if !headers.get(header::RANGE).is_some_and(is_range) {
+        return Ok(None);
+    }
     let Some(range) = headers.typed_get::<Range>() else { return Ok(None) };
     let other = headers.typed_get::<IfRange>();
     if other.is_some_and(|known| known.is_modified(Some(tag), None)) {
@@ -194,6 +203,20 @@ fn wanted(
                 .map_or(error.clone(), |whole| error.with_header(header::CONTENT_RANGE, whole)))
         }
     }
+}
+
+/// Whether a header asks for ranges at all; what is none has to be ignored (RFC 9110, 14.2).
+fn is_range(text: &str) -> bool {
+    let Some(ranges) = text.strip_prefix("bytes=") else { return false };
+    ranges.split(',').all(|range| {
+        let Some((first, last)) = range.trim().split_once('-') else { return false };
+        let number = |text: &str| text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit());
+        let in_order = match (first.parse::<u64>(), last.parse::<u64>()) {
+            (Ok(first), Ok(last)) => first <= last,
+            _ => !first.is_empty() || !last.is_empty(),
+        };
+        number(first) && number(last) && in_order
+    })
 }
 
 fn within((start, end): (Bound<u64>, Bound<u64>), size: u64) -> Option<RangeInclusive<u64>> {
@@ -281,6 +304,9 @@ mod tests {
         assert_eq!(ask("bytes=4-400", 10), Ok(Some(4..=9)));
         assert_eq!(ask("bytes=-3", 10), Ok(Some(7..=9)));
         assert_eq!(ask("bytes=0-1,4-5", 10), Ok(None));
+        for no_range in ["bytes=abc", "bytes=5-2", "bytes=-", "lines=1-2", "bytes=1"] {
+            assert_eq!(ask(no_range, 10), Ok(None), "{no_range}");
+        }
         assert_eq!(ask("bytes=10-", 10), Err(ErrorCode::RangeNotSatisfiable));
         assert_eq!(ask("bytes=0-", 0), Err(ErrorCode::RangeNotSatisfiable));
     }

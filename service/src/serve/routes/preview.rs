@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use harvestman::{
     ExtractOptions, Extractor, FetchError, Fetcher, Fields, Line, LineReader, Params, Record,
@@ -23,8 +19,8 @@ use crate::serve::{
     app::App,
     auth::Writer,
     body,
-    error::{ApiError, ErrorCode},
-    idempotency::Answer,
+    error::ApiError,
+    idempotency::{Answer, Begin, begin, fingerprint, replayed},
 };
 
 /// To the millisecond, as records have it.
@@ -49,25 +45,29 @@ pub(crate) struct PreviewBody {
 ///
 /// The body is a line of a list: `url` and parameters. Costs nothing, and is not kept.
 #[utoipa::path(post, path = "/v1/preview", tag = "jobs", operation_id = "preview",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 256,
+            description = "Makes it safe to send the request again.")),
     request_body(content = Object, description = "`url` and Scrape parameters.",
                  example = json!({"url": "https://example.com/", "extract": {"title": "string"}})),
     responses((status = 200, body = PreviewBody, description = "The record, of data or of an error.")))]
 pub(crate) async fn preview(
     State(app): State<Arc<App>>,
-    Writer(_): Writer,
+    Writer(workspace): Writer,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let json = body::json(&headers, body, app.limits().body_bytes, app.client_timeout).await?;
+    let print = || fingerprint("POST", "/v1/preview", &json);
+    let turn = match begin(&app, &workspace, &headers, print).await? {
+        Begin::Serve(turn) => turn,
+        Begin::Replay(answer) => return Ok(replayed(answer)),
+    };
     let task = blocking(move || read(&json)).await??;
     if let Some(schema) = &task.params().extract {
         Standard::check(schema)
             .map_err(|error| Refusal::new(RefusalCode::SchemaInvalid, error.to_string()))?;
     }
-    let place = app.previews.try_acquire().map_err(|_| {
-        let message = "too many previews are under way";
-        ApiError::new(ErrorCode::Overloaded, message).with_retry_after(2)
-    })?;
+    let place = app.previews.take(workspace.name())?;
     let began = Instant::now();
     let task = Arc::new(task);
     let page = timeout(task.params().timeout(), fetch(&app, &task)).await;
@@ -78,7 +78,7 @@ pub(crate) async fn preview(
     let outcome = page.unwrap_or_else(|_| late());
     drop(place);
     let body = shown(&app, &task, outcome, began);
-    Ok(Answer::new(StatusCode::OK, &body).into_response())
+    turn.answer(Answer::new(StatusCode::OK, &body)).await
 }
 
 fn read(json: &Bytes) -> Result<Task, ApiError> {
@@ -91,8 +91,10 @@ fn read(json: &Bytes) -> Result<Task, ApiError> {
     let task = LineReader::new(defaults).read_json(Line { index: 0, number: 1 }, json);
     if let Err(error) = task.target() {
         let message = error.message.trim_start_matches("line 1: ");
-        let is_url = task.url().is_none() || message.contains("url");
-        let code = if is_url { RefusalCode::InvalidUrl } else { RefusalCode::SchemaInvalid };
+        // The same URL without the parameters tells which of them is to blame.
+        let url = task.url().unwrap_or_default();
+        let is_url_bad = Task::new(0, url, Params::new()).target().is_err();
+        let code = if is_url_bad { RefusalCode::InvalidUrl } else { RefusalCode::SchemaInvalid };
         return Err(Refusal::new(code, message).into());
     }
     Ok(task)
@@ -140,6 +142,7 @@ fn shown(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::error::ErrorCode;
 
     #[test]
     fn what_is_wrong_is_told_apart() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -30,11 +30,12 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: &OpenApi) -> Ro
         .route("/openapi.json", get(document))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/errors", get(errors))
-        .route("/docs/", get(|| page(Path("index.html".to_owned()))))
+        .route("/docs/", get(|| page(Ok(Path("index.html".to_owned())))))
         .route("/docs/{*file}", get(page))
 }
 
-async fn page(Path(file): Path<String>) -> Result<Response, ApiError> {
+async fn page(file: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let file = file.map_or_else(|_| String::new(), |Path(file)| file);
     let config = std::sync::Arc::new(Config::from("/openapi.json").try_it_out_enabled(false));
     let missing = || ApiError::not_found("there is no such page");
     let found =

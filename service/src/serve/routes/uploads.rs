@@ -1,20 +1,18 @@
 //! Uploads: lists that are sent once and read by jobs.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use harvestman::{
     Workspace,
     engine::UploadOptions,
     id::UploadId,
     spec::{InputCompression, InputFormat},
-    store::UploadEntry,
+    store::{StoredAnswer, UploadEntry},
 };
 use http::{HeaderMap, StatusCode, header};
 
@@ -22,7 +20,7 @@ use super::Id;
 use crate::serve::{
     app::App,
     auth::{Reader, Writer},
-    body,
+    body::{self, Incoming},
     error::{ApiError, ErrorCode},
     form,
     idempotency::{Answer, Begin, begin, conflict, fingerprint, replayed},
@@ -32,7 +30,20 @@ use crate::serve::{
 /// What is sent: a list, and how it is written as far as that was said.
 pub(crate) struct Sent {
     pub(crate) options: UploadOptions,
-    pub(crate) body: BoxStream<'static, io::Result<Bytes>>,
+    pub(crate) body: Incoming,
+}
+
+impl Sent {
+    /// Takes it in, durably.
+    async fn receive(
+        self,
+        workspace: &Workspace,
+        answer: Option<&(dyn Fn(&UploadEntry) -> StoredAnswer + Sync)>,
+    ) -> Result<UploadEntry, ApiError> {
+        let Incoming { pieces, fate } = self.body;
+        let received = workspace.upload(self.options, pieces, answer).await;
+        received.map_err(|error| fate.get().unwrap_or_else(|| error.into()))
+    }
 }
 
 /// Upload a list.
@@ -44,7 +55,7 @@ pub(crate) struct Sent {
     params(("Idempotency-Key" = Option<String>, Header, max_length = 256,
             description = "Makes it safe to send the request again.")),
     request_body(description = "The list.", content(
-        (String = "application/x-ndjson", example = json!("{\"url\": \"https://example.com/\"}\n")),
+        (String = "application/x-ndjson"),
         (String = "text/csv", example = json!("url,id\nhttps://example.com/,1\n")),
         (String = "text/plain", example = json!("https://example.com/\n")),
         (UploadForm = "multipart/form-data"),
@@ -57,22 +68,24 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let _place = app.uploads.take(workspace.name())?;
     let print = || fingerprint("POST", "/v1/uploads", &[]);
     let sent = |body| open(&app, &headers, body);
     let turn = match begin(&app, &workspace, &headers, print).await? {
         Begin::Serve(turn) => turn,
         Begin::Replay(answer) => {
-            let Sent { options, body } = sent(body).await?;
-            return again(&workspace, options, body, answer).await;
+            return again(&workspace, sent(body).await?, answer).await;
         }
     };
-    let Sent { options, body } = sent(body).await?;
+    let sent = sent(body).await?;
     let stored = |upload: &UploadEntry| {
         turn.stored(&answer(upload)).unwrap_or_else(|| unreachable!("the turn has a key"))
     };
-    let keep: Option<&(dyn Fn(&UploadEntry) -> _ + Sync)> =
-        if turn.has_key() { Some(&stored) } else { None };
-    let upload = workspace.upload(options, body, keep).await.map_err(explain)?;
+    let upload = if turn.has_key() {
+        sent.receive(&workspace, Some(&stored)).await?
+    } else {
+        sent.receive(&workspace, None).await?
+    };
     let answer = answer(&upload);
     Ok(turn.answered(answer))
 }
@@ -84,28 +97,14 @@ fn answer(upload: &UploadEntry) -> Answer {
 
 /// What came before under the same key is answered again if it was the same file: that is known
 /// when it has come in.
-async fn again(
-    workspace: &Workspace,
-    options: UploadOptions,
-    body: BoxStream<'static, io::Result<Bytes>>,
-    earlier: Answer,
-) -> Result<Response, ApiError> {
-    let copy = workspace.upload(options, body, None).await.map_err(explain)?;
+async fn again(workspace: &Workspace, sent: Sent, earlier: Answer) -> Result<Response, ApiError> {
+    let copy = sent.receive(workspace, None).await?;
     workspace.delete_upload(&copy.id).await?;
     let known: serde_json::Value = serde_json::from_str(earlier.body()).unwrap_or_default();
     if known.get("sha256").and_then(serde_json::Value::as_str) != Some(&copy.sha256) {
         return Err(conflict());
     }
     Ok(replayed(earlier))
-}
-
-/// What a list can't be is a matter of its form, not of the service.
-fn explain(error: harvestman::RequestError) -> ApiError {
-    let mut error = ApiError::from(error);
-    if error.code == ErrorCode::SchemaInvalid && error.message.contains("timed out") {
-        error.code = ErrorCode::RequestTimeout;
-    }
-    error
 }
 
 async fn open(app: &App, headers: &HeaderMap, body: Body) -> Result<Sent, ApiError> {
@@ -116,13 +115,11 @@ async fn open(app: &App, headers: &HeaderMap, body: Body) -> Result<Sent, ApiErr
         let body = body::stream(body, app.client_timeout);
         return form::open(content_type.unwrap_or_default(), body, options).await;
     }
-    let options = match media.as_deref().map(format_of) {
-        Some(Some(format)) => options.with_format(format),
-        _ => {
-            let message = "send application/x-ndjson, text/csv, text/plain or multipart/form-data";
-            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
-        }
-    };
+    let format = media.as_deref().and_then(format_of).ok_or_else(|| {
+        let message = "send application/x-ndjson, text/csv, text/plain or multipart/form-data";
+        ApiError::new(ErrorCode::UnsupportedMediaType, message)
+    })?;
+    let options = options.with_format(format);
     Ok(Sent { options, body: body::stream(body, app.client_timeout) })
 }
 

@@ -1,0 +1,17 @@
+//! The HTTP service as its users meet it: the program is started, and asked over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
+
+mod auth;
+mod clients;
+mod crash;
+mod document;
+mod exports;
+mod idempotency;
+mod jobs;
+mod limits;
+mod operations;
+mod seed;
+mod service;
+mod uploads;
+mod webhooks;
