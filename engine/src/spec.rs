@@ -126,6 +126,12 @@ fn default_min_done() -> u64 {
 }
 
 impl JobSpec {
+    /// Whether a role is to be taken on for the input or for the output.
+    pub fn names_role(&self) -> bool {
+        let input = matches!(&self.input, Input::Object { role_arn: Some(_), .. });
+        input || self.output.role_arn.is_some()
+    }
+
     /// A job over this input, with everything else by default: NDJSON, [`DEFAULT_CONCURRENCY`].
     pub fn new(input: Input) -> Self {
         Self {

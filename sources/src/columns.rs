@@ -21,7 +21,12 @@ const KNOWN_COLUMNS: &str = "url, id, metadata.*, render, proxy_type, country, s
 
 /// What the columns of a CSV file mean, by position.
 #[derive(Debug, Default)]
-pub(crate) struct Columns(Vec<Column>);
+pub(crate) struct Columns {
+    columns: Vec<Column>,
+    /// The row that names them.
+    #[cfg_attr(not(feature = "object"), expect(dead_code, reason = "only objects keep it"))]
+    header: String,
+}
 
 #[derive(Debug)]
 enum Column {
@@ -36,9 +41,9 @@ enum Column {
 impl Columns {
     /// Reads the header. The error continues "the header …".
     pub(crate) fn read(header: &[u8], reader: &LineReader) -> Result<Self, String> {
-        if std::str::from_utf8(header).is_err() {
+        let Ok(text) = std::str::from_utf8(header) else {
             return Err("is not valid UTF-8; save the file as UTF-8".to_owned());
-        }
+        };
         if header.contains(&b'\r') {
             return Err("holds a carriage return; end lines with LF or CRLF".to_owned());
         }
@@ -52,7 +57,13 @@ impl Columns {
         if !columns.iter().any(|column| matches!(column, Column::Url)) {
             return Err("has no column `url`".to_owned());
         }
-        Ok(Self(columns))
+        Ok(Self { columns, header: text.to_owned() })
+    }
+
+    /// The row that names them.
+    #[cfg(feature = "object")]
+    pub(crate) fn header(&self) -> &str {
+        &self.header
     }
 }
 
@@ -137,7 +148,7 @@ impl RowReader {
         fields: &mut TaskFields<'_>,
         row: &[u8],
     ) -> Result<(), String> {
-        let columns = &columns.0;
+        let columns = &columns.columns;
         if let Ok(()) = self.cells.split(row, columns.len()) {
             return self.fill_cells(columns, fields);
         }

@@ -112,6 +112,10 @@ impl Workspace {
     pub(super) async fn check(&self, spec: &JobSpec) -> Result<Option<u64>, RequestError> {
         spec.check(self.limits())?;
         self.core.parts.assembler.check(spec)?;
+        if spec.names_role() {
+            // The external id that goes with it is made with the workspace.
+            self.credentials().await?;
+        }
         match &spec.input {
             Input::Urls(urls) => Ok(Some(urls.len() as u64).filter(|_| !spec.dedupe)),
             Input::Upload(id) => {
