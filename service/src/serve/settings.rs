@@ -335,6 +335,23 @@ mod tests {
         assert_eq!(merged.engine().limits.urls, 5);
     }
 
+    /// The example with every setting uncommented.
+    #[test]
+    fn the_example_file_has_every_setting_and_can_be_used() {
+        let example = include_str!("../../../deploy/harvestman.toml");
+        let is_setting =
+            |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
+        let text = lines.filter(|line| is_setting(line)).collect::<Vec<_>>().join("\n");
+        let settings = over(&text, &Settings::default()).unwrap();
+        settings.check().unwrap();
+        let named = Table::try_from(&settings).unwrap();
+        let command = Settings::augment_args(clap::Command::new("settings"));
+        let missing =
+            command.get_arguments().filter(|arg| !named.contains_key(arg.get_id().as_str()));
+        assert_eq!(missing.map(|arg| arg.get_id().to_string()).collect::<Vec<_>>(), [""; 0]);
+    }
+
     #[test]
     fn a_mistake_is_named_by_its_line_and_shows_no_secret() {
         for (text, part) in [

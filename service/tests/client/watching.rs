@@ -93,7 +93,8 @@ fn a_job_that_is_not_there_is_refused() {
 fn a_stream_that_never_makes_an_event_is_given_up() {
     let service = Service::new(|_, seen| {
         if seen.path.ends_with("/events") {
-            let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1024 * 1024]));
+            let endless =
+                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1024 * 1024]));
             return stream(Body::from_stream(futures::StreamExt::chain(
                 futures::stream::iter([Ok(b"retry: 1\n\ndata: ".to_vec())]),
                 endless,
