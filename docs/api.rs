@@ -76,7 +76,7 @@ pub(crate) async fn status(service: &Service, id: &str) -> Result<Value> {
 pub(crate) async fn wait(service: &Service, id: &str) -> Result<Value> {
     loop {
         let path = format!("/v1/jobs/{id}?wait=30");
-        let request = service.get(&path).timeout(Duration::from_secs(60));
+        let request = service.get(&path).timeout(Duration::from_mins(1));
         let job: Value = accepted(request.send().await?).await?.json().await?;
         if matches!(job["status"].as_str(), Some("completed" | "cancelled" | "failed")) {
             return Ok(job);

@@ -35,6 +35,11 @@ impl Hosted {
         Self { shop, url, place, service }
     }
 
+    /// The address of the shop, without a slash at its end.
+    pub(crate) fn web(&self) -> String {
+        format!("http://{}", self.shop.address())
+    }
+
     /// Runs the program as a client with the key.
     pub(crate) fn run(&self, words: &str, code: i32) -> Said {
         let output = self.place.command(&self.url, words).env("HARVESTMAN_KEY", KEY).output();

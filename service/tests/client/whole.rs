@@ -51,9 +51,7 @@ fn a_list_becomes_a_result_in_each_format() {
 fn what_has_failed_is_tried_again() {
     let service = Hosted::new(Shop::new());
     let page = service.shop.product_url(1);
-    service
-        .place
-        .write("urls.txt", format!("{page}\n{}/no/such/page\nnonsense\n", service.shop.url()));
+    service.place.write("urls.txt", format!("{page}\n{}/no/such/page\nnonsense\n", service.web()));
     let said = service.run("jobs submit --url-list urls.txt --name first --watch --json", 0);
     let lines = said.lines();
     let ended = &lines.last().unwrap()["data"];
