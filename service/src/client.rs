@@ -66,7 +66,7 @@ fn exit_code(output: &Output, result: Result<Outcome, Failure>) -> ExitCode {
 }
 
 async fn run_jobs(args: &JobsArgs, output: &Output) -> Result<Outcome, Failure> {
-    let api = Api::new(&args.service, output)?;
+    let api = Api::new(&args.service)?;
     match &args.command {
         JobsCommand::Submit(args) => submit::submit(&api, args, output).await,
         JobsCommand::List(args) => listing::list(&api, args, output).await,
@@ -79,7 +79,7 @@ async fn run_jobs(args: &JobsArgs, output: &Output) -> Result<Outcome, Failure> 
 }
 
 async fn run_uploads(args: &UploadsArgs, output: &Output) -> Result<Outcome, Failure> {
-    let api = Api::new(&args.service, output)?;
+    let api = Api::new(&args.service)?;
     match &args.command {
         UploadsCommand::Create(args) => upload::create(&api, args, output).await,
         UploadsCommand::Show(args) => upload::show(&api, &args.id, output).await,

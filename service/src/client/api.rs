@@ -23,9 +23,9 @@ use super::{
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long a peer that does not answer to anything is taken for dead.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// How long an answer to a question may take; the service may be asked to wait 60 s with it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer that is read whole, in bytes: a page of 100 jobs with many parts.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The header that makes a request safe to send again.
@@ -65,9 +65,9 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn new(args: &ServiceArgs, output: &Output) -> Result<Self, Failure> {
+    pub(crate) fn new(args: &ServiceArgs) -> Result<Self, Failure> {
         if args.key.is_some() && args.url.scheme() == "http" && !is_loopback(&args.url) {
-            output.warn(
+            Output::warn(
                 "the key goes over the network unencrypted, where others can read it; use https",
             );
         }
@@ -146,7 +146,7 @@ impl Api {
     /// Sends a request until it is answered, and reads the answer.
     pub(crate) async fn answer(
         &self,
-        build: impl Fn() -> RequestBuilder,
+        build: impl Fn() -> RequestBuilder + Send + Sync,
     ) -> Result<Answer, Failure> {
         let mut tries = Tries::default();
         loop {

@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn the_host_that_holds_up_a_job_is_named() {
-        let host = json!({"host": "slow.test", "remaining": 4, "eta_s": 90});
-        let job = json!({"status": "running", "phase": "fetching", "urls_errored": 1, "eta_s": 90, "slowest_hosts": [host]});
+        let host = json!({"host": "slow.test", "remaining": 4, "eta_s": 50});
+        let job = json!({"status": "running", "phase": "fetching", "urls_errored": 1, "eta_s": 50, "slowest_hosts": [host]});
         let job = Seen::new(job).unwrap().job;
-        assert_eq!(message(&job), "fetching, 1 error, 90s left, waiting for slow.test");
-        assert_eq!(message(&Job { eta_s: Some(100), ..job }), "fetching, 1 error, 100s left");
+        assert_eq!(message(&job), "fetching, 1 error, 50s left, waiting for slow.test");
+        assert_eq!(message(&Job { eta_s: Some(60), ..job }), "fetching, 1 error, 60s left");
     }
 }

@@ -112,7 +112,7 @@ pub(crate) struct SubmitArgs {
     pub(crate) input_uri: Option<String>,
 
     /// A field to find on each page, e.g. `price:number`; may be repeated
-    #[arg(short, long = "extract", value_name = "NAME:TYPE", value_parser = field)]
+    #[arg(short = 'e', long = "extract", value_name = "NAME:TYPE", value_parser = field)]
     pub(crate) fields: Vec<(String, String)>,
 
     /// A JSON file with the fields to find, for selectors and nested fields

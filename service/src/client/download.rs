@@ -59,12 +59,11 @@ pub(crate) async fn download(
     args: &DownloadArgs,
     output: &Output,
 ) -> Result<Outcome, Failure> {
-    let seen = if args.wait {
+    if args.wait {
         // Its events would mix with the result.
-        watch::follow(api, &args.id, &output.without_events()).await?
-    } else {
-        Seen::get(api, &args.id).await?
-    };
+        watch::follow(api, &args.id, &output.without_events()).await?;
+    }
+    let seen = Seen::get(api, &args.id).await?;
     let link =
         api.post(&["v1", "jobs", &args.id, "download-url"], &json!({}), &random_key()).await?;
     let Link { download_url } = link.read()?;

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How long a stream may be silent. A service says every 15 s that it is there.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// The most bytes of one event.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// How often in a row a stream may fail before something else is tried.

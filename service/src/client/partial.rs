@@ -38,7 +38,7 @@ impl Partial {
     pub(crate) async fn of_file(path: &Path) -> Result<Self, Failure> {
         let part = part(path);
         let open = async {
-            let file = lock(&part).await?;
+            let file = lock(&part)?;
             let etag =
                 fs::read(tag(path)).await.ok().and_then(|tag| HeaderValue::from_bytes(&tag).ok());
             let place = Place::File { file, path: path.to_owned() };
@@ -155,7 +155,7 @@ async fn hash(file: &mut File) -> io::Result<(Sha256, u64)> {
 }
 
 /// Opens a file that nobody else may write meanwhile.
-async fn lock(part: &Path) -> io::Result<File> {
+fn lock(part: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let file = options.open(part)?;
@@ -211,8 +211,14 @@ mod tests {
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-    fn etag(text: &'static str) -> Option<HeaderValue> {
-        Some(HeaderValue::from_static(text))
+    fn etag(text: &'static str) -> HeaderValue {
+        HeaderValue::from_static(text)
+    }
+
+    /// What was written is there, as after the end of a process.
+    async fn killed(mut partial: Partial) {
+        let Place::File { file, .. } = &mut partial.place else { panic!("it is a file") };
+        file.flush().await.unwrap();
     }
 
     #[tokio::test]
@@ -220,11 +226,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.csv");
         let mut partial = Partial::of_file(&path).await.unwrap();
-        partial.restart(etag("\"1\"")).await.unwrap();
+        partial.restart(Some(etag("\"1\""))).await.unwrap();
         partial.append(b"ab").await.unwrap();
-        let Place::File { file, .. } = &mut partial.place else { panic!() };
-        file.flush().await.unwrap();
-        drop(partial);
+        killed(partial).await;
 
         let mut partial = Partial::of_file(&path).await.unwrap();
         assert_eq!((partial.length(), partial.version().unwrap().as_bytes()), (2, &b"\"1\""[..]));
@@ -239,12 +243,12 @@ mod tests {
     async fn what_can_t_be_told_apart_is_begun_anew() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.csv");
-        for weak in [None, etag("W/\"1\"")] {
+        for weak in [None, Some(etag("W/\"1\""))] {
             let mut partial = Partial::of_file(&path).await.unwrap();
             partial.restart(weak).await.unwrap();
             partial.append(b"old").await.unwrap();
             assert_eq!(partial.version(), None);
-            drop(partial);
+            killed(partial).await;
             let partial = Partial::of_file(&path).await.unwrap();
             assert_eq!((partial.length(), partial.version()), (0, None));
         }
@@ -256,7 +260,7 @@ mod tests {
         let path = directory.path().join("a.csv");
         std::fs::write(&path, "before").unwrap();
         let mut partial = Partial::of_file(&path).await.unwrap();
-        partial.restart(etag("\"1\"")).await.unwrap();
+        partial.restart(Some(etag("\"1\""))).await.unwrap();
         partial.append(b"abd").await.unwrap();
         let failure = partial.finish(Some(ABC)).await.unwrap_err();
         assert_eq!(failure.exit_code(), 7);

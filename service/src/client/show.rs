@@ -15,6 +15,9 @@ use super::{
 };
 use crate::say::{error_line, output_line};
 
+/// Why writing to a string can't fail.
+pub(crate) const INFALLIBLE: &str = "a string takes everything";
+
 /// Results go to standard output, all else to standard error.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -60,7 +63,7 @@ impl Output {
         }
     }
 
-    pub(crate) fn warn(&self, message: &str) {
+    pub(crate) fn warn(message: &str) {
         error_line(format_args!("harvestman: warning: {message}"));
     }
 
@@ -80,7 +83,7 @@ pub(crate) async fn show(api: &Api, id: &str, output: &Output) -> Result<Outcome
 /// All that a person asks of a job.
 pub(crate) fn describe(job: &Job) -> String {
     let mut text = String::new();
-    write_job(&mut text, job).expect("a string takes everything");
+    write_job(&mut text, job).expect(INFALLIBLE);
     text
 }
 
@@ -110,22 +113,21 @@ fn write_job(text: &mut String, job: &Job) -> fmt::Result {
 }
 
 fn write_result(text: &mut String, job: &Job) -> fmt::Result {
-    let parts = &job.output.parts;
-    if job.download_url.is_none() || parts.is_empty() {
+    if job.download_url.is_none() {
         return Ok(());
     }
-    let (rows, bytes): (u64, u64) =
-        parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes));
-    let files = if parts.len() == 1 { "file" } else { "files" };
-    writeln!(
-        text,
-        "  {} {} {files}, {} records, {}: harvestman jobs download {}",
-        parts.len(),
-        shown(&job.output.format),
-        HumanCount(rows),
-        HumanBytes(bytes),
-        shown(&job.id)
-    )
+    let parts = &job.output.parts;
+    text.write_str("  ")?;
+    // An event may leave them out.
+    if !parts.is_empty() {
+        let (rows, bytes): (u64, u64) =
+            parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes));
+        let (files, format) = (parts.len(), shown(&job.output.format));
+        let noun = if files == 1 { "file" } else { "files" };
+        write!(text, "{files} {format} {noun}, {} records, ", HumanCount(rows))?;
+        write!(text, "{}: ", HumanBytes(bytes))?;
+    }
+    writeln!(text, "harvestman jobs download {}", shown(&job.id))
 }
 
 /// E.g. `job_3F2D1A77B0E1 cancelled (deadline), nightly-catalog`.
@@ -133,10 +135,10 @@ pub(crate) fn headline(job: &Job) -> String {
     let mut line = format!("{} {}", shown(&job.id), shown(&job.status));
     let why = job.status_reason.as_ref().or(job.phase.as_ref().filter(|_| !job.has_ended()));
     if let Some(why) = why {
-        line += &format!(" ({})", shown(why));
+        write!(line, " ({})", shown(why)).expect(INFALLIBLE);
     }
     if let Some(name) = &job.name {
-        line += &format!(", {}", shown(name));
+        write!(line, ", {}", shown(name)).expect(INFALLIBLE);
     }
     line
 }
@@ -150,7 +152,7 @@ pub(crate) fn counts(job: &Job) -> String {
     let mut text =
         format!("{done} URLs: {} ok, {}", HumanCount(job.urls_ok), errors(job.urls_errored));
     if let Some(skipped) = job.urls_skipped.filter(|skipped| *skipped > 0) {
-        text += &format!(", {} skipped", HumanCount(skipped));
+        write!(text, ", {} skipped", HumanCount(skipped)).expect(INFALLIBLE);
     }
     text
 }

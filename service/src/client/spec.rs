@@ -80,8 +80,8 @@ fn options(args: &SubmitArgs) -> Result<Vec<(String, Value)>, Failure> {
         ("defaults.extract", schema),
         ("defaults.render", args.render.then(|| json!(true))),
         ("concurrency", args.concurrency.map(|concurrency| json!(concurrency))),
-        ("output.format", args.format.map(name_of)),
-        ("output.compression", args.compression.map(name_of)),
+        ("output.format", args.format.as_ref().map(name_of)),
+        ("output.compression", args.compression.as_ref().map(name_of)),
         ("webhook", text(&args.webhook)),
         ("max_credits", args.max_credits.map(|credits| json!(credits))),
         ("dedupe", args.dedupe.then(|| json!(true))),
@@ -100,7 +100,7 @@ fn sketch(fields: &[(String, String)]) -> Value {
     Value::Object(fields.iter().map(|(name, kind)| (name.clone(), json!(kind))).collect())
 }
 
-fn name_of(value: impl ValueEnum) -> Value {
+fn name_of(value: &impl ValueEnum) -> Value {
     value.to_possible_value().map_or(Value::Null, |value| json!(value.get_name()))
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How long nothing may come.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Fetches what is at a signed link; what is there already is not fetched again. Tries that got a bit
 /// further don't count.

@@ -1,5 +1,7 @@
 //! `harvestman uploads`, and the lists of jobs.
 
+use std::fmt::Write;
+
 use indicatif::HumanCount;
 use reqwest::{Method, header};
 use serde::Deserialize;
@@ -13,7 +15,7 @@ use super::{
     failure::{Failure, shown},
     list::List,
     retry::Tries,
-    show::Output,
+    show::{INFALLIBLE, Output},
 };
 
 /// How many bad lines a person is shown.
@@ -106,15 +108,14 @@ fn describe(upload: &Upload) -> String {
         shown(&upload.format)
     );
     if upload.invalid_lines > 0 {
-        text += &format!(
-            "; {} of them can't be used, each will be a record with an error",
-            HumanCount(upload.invalid_lines)
-        );
+        let bad = HumanCount(upload.invalid_lines);
+        write!(text, "; {bad} of them can't be used, each will be a record with an error")
+            .expect(INFALLIBLE);
     }
     for error in upload.errors.iter().take(SHOWN_ERRORS) {
-        text += &format!("\n  {}", shown(&error.message));
+        write!(text, "\n  {}", shown(&error.message)).expect(INFALLIBLE);
         if !error.message.contains(&format!("line {}", error.line)) {
-            text += &format!(" (line {})", error.line);
+            write!(text, " (line {})", error.line).expect(INFALLIBLE);
         }
     }
     text

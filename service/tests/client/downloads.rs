@@ -9,7 +9,7 @@ use crate::scripted::{Place, Seen, Service, answer, broken, json};
 const FILE: &str = "0123456789abcdefghij";
 
 fn sha256(bytes: &str) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 fn job(sha256: &str) -> Value {

@@ -1,6 +1,7 @@
 //! Jobs are followed to their end, by events and without.
 
 use axum::body::Body;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::scripted::{Place, Service, answer, broken, json};
@@ -13,17 +14,17 @@ fn event(name: &str, id: &str, job: &Value) -> String {
     format!("event: {name}\nid: {id}\nretry: 10\ndata: {job}\n\n")
 }
 
-fn stream(body: impl Into<Body>) -> axum::http::Response<Body> {
+fn event_stream(body: impl Into<Body>) -> axum::http::Response<Body> {
     answer(200, &[("content-type", "text/event-stream")], body)
 }
 
 #[test]
 fn a_stream_that_breaks_is_gone_on_with() {
     let service = Service::new(|number, _| match number {
-        0 => stream(broken(event("progress", "0-3", &job("running", 3)))),
+        0 => event_stream(broken(event("progress", "0-3", &job("running", 3)))),
         // An end without the job's end.
-        1 => stream(format!(": still here\n\n{}", event("part", "1-5", &json!({"rows": 5})))),
-        _ => stream(event("terminal", "1-9", &job("completed", 9))),
+        1 => event_stream(format!(": still here\n\n{}", event("part", "1-5", &json!({"rows": 5})))),
+        _ => event_stream(event("terminal", "1-9", &job("completed", 9))),
     });
     let said = Place::new().run(&service.url, "jobs watch job_1 --json", 0);
     let names: Vec<_> = said.lines().iter().map(|line| line["event"].clone()).collect();
@@ -42,7 +43,8 @@ fn the_end_of_the_job_is_the_end_of_the_command() {
         ("failed", 3, "job_1 failed, n\n"),
         ("cancelled", 4, "job_1 cancelled, n\n"),
     ] {
-        let service = Service::new(move |_, _| stream(event("terminal", "0-9", &job(status, 9))));
+        let service =
+            Service::new(move |_, _| event_stream(event("terminal", "0-9", &job(status, 9))));
         let said = Place::new().run(&service.url, "jobs watch job_1", code);
         assert!(said.err.starts_with(text), "{said:?}");
     }
@@ -93,12 +95,9 @@ fn a_job_that_is_not_there_is_refused() {
 fn a_stream_that_never_makes_an_event_is_given_up() {
     let service = Service::new(|_, seen| {
         if seen.path.ends_with("/events") {
-            let endless =
-                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1024 * 1024]));
-            return stream(Body::from_stream(futures::StreamExt::chain(
-                futures::stream::iter([Ok(b"retry: 1\n\ndata: ".to_vec())]),
-                endless,
-            )));
+            let begun = stream::iter([b"retry: 1\n\ndata: ".to_vec()]);
+            let endless = begun.chain(stream::repeat(vec![b'x'; 1024 * 1024]));
+            return event_stream(Body::from_stream(endless.map(Ok::<_, std::io::Error>)));
         }
         json(200, &job("completed", 9))
     });
