@@ -38,6 +38,7 @@
 //! - [`fetchers`] (`http`, `proxies`, `render`): plain HTTP, proxies and sessions, pages in Chromium
 //! - [`extractors`] (`extractors`): JSON-LD, microdata, meta tags, CSS selectors
 //! - [`sinks`] (`sinks`, `csv`, `parquet`, `compression`): resumable files
+//! - `storage` (`aws`, `gcp`, `azure`): buckets that lists come from and results go to
 //! - [`Engine`] (`jobs`): many jobs over an embedded store, with retries, uploads and webhooks
 //! - `testing` (`testing`): conformance suites and scripted parts for tests of own parts
 
@@ -54,6 +55,8 @@ pub use harvestman_fetchers as fetchers;
 pub use harvestman_sinks as sinks;
 #[cfg(feature = "sources")]
 pub use harvestman_sources as sources;
+#[cfg(feature = "object")]
+pub use harvestman_storage as storage;
 
 #[cfg(feature = "jobs")]
 pub use crate::standard::EngineConfig;

@@ -13,30 +13,26 @@ use harvestman_fetchers::Router;
 use harvestman_sinks::{self as sinks, FileSink, OutputKind};
 use harvestman_sources::{self as sources, Deduplicated, FileSource, Inline, InputOptions};
 
-use super::layout::Layout;
+use super::{buckets::Buckets, layout::Layout};
 
 /// Makes the standard parts. The fetcher and its connections are shared by all jobs.
 #[derive(Debug)]
 pub(super) struct StandardAssembler {
     pub(super) layout: Arc<Layout>,
     pub(super) fetcher: Arc<Router>,
+    pub(super) buckets: Buckets,
     /// The most URLs of one job.
     pub(super) max_urls: u64,
+    /// The most bytes of a list in a bucket, plain or decoded.
+    pub(super) max_bytes: u64,
 }
 
 #[async_trait]
 impl Assembler for StandardAssembler {
     fn check(&self, spec: &JobSpec) -> Result<(), Refusal> {
-        let refuse =
-            |path: &str, message: &str| Err(Refusal::at(RefusalCode::Unavailable, path, message));
-        if matches!(spec.input, Input::Object { .. }) {
-            return refuse("input", "this installation reads no buckets; upload the list");
-        }
-        if spec.output.s3_uri.is_some() {
-            return refuse("output.s3_uri", "this installation writes to no buckets");
-        }
+        self.buckets.check(spec)?;
         if let Err(error) = self.fetcher.check(&spec.defaults) {
-            return refuse("defaults", &error.message);
+            return Err(Refusal::at(RefusalCode::Unavailable, "defaults", error.message));
         }
         let Some(schema) = &spec.defaults.extract else { return Ok(()) };
         Standard::check(schema)
@@ -54,6 +50,10 @@ impl Assembler for StandardAssembler {
                 self.open_file(path, None, reader).await?
             }
             Input::File { path, format } => self.open_file(path.clone(), *format, reader).await?,
+            Input::Object { format, .. } => {
+                let options = self.input_options(*format).with_max_decoded_bytes(self.max_bytes);
+                self.buckets.source(job, reader, options).await?
+            }
             _ => {
                 let message = "can't be read by this installation";
                 return Err(Error::invalid("input", message));
@@ -91,7 +91,7 @@ impl Assembler for StandardAssembler {
         Ok(JobParts {
             fetcher: Arc::clone(&self.fetcher) as _,
             extractor: Arc::new(Standard::new()),
-            sink: Arc::new(sink),
+            sink: self.buckets.sink(job, sink)?,
         })
     }
 }
@@ -103,17 +103,20 @@ impl StandardAssembler {
         format: Option<InputFormat>,
         reader: LineReader,
     ) -> Result<Arc<dyn Source>> {
-        let mut options = InputOptions::new().with_max_tasks(self.max_urls);
-        if let Some(format) = format {
-            options = options.with_format(match format {
-                InputFormat::Csv => sources::InputFormat::Csv,
-                InputFormat::Text => sources::InputFormat::Text,
-                _ => sources::InputFormat::Ndjson,
-            });
-        }
+        let options = self.input_options(format);
         let open = move || FileSource::from_path(path, reader, &options);
         let source = tokio::task::spawn_blocking(open).await;
         let source = source.map_err(|error| Error::part("source", error))??;
         Ok(Arc::new(source))
+    }
+
+    fn input_options(&self, format: Option<InputFormat>) -> InputOptions {
+        let options = InputOptions::new().with_max_tasks(self.max_urls);
+        match format {
+            None => options,
+            Some(InputFormat::Csv) => options.with_format(sources::InputFormat::Csv),
+            Some(InputFormat::Text) => options.with_format(sources::InputFormat::Text),
+            Some(_) => options.with_format(sources::InputFormat::Ndjson),
+        }
     }
 }

@@ -11,7 +11,7 @@ use harvestman_engine::{
 };
 use harvestman_fetchers::{Http, Router, Webhooks};
 
-use super::{assembler::StandardAssembler, files::LocalFiles, layout::Layout};
+use super::{assembler::StandardAssembler, buckets::Buckets, files::LocalFiles, layout::Layout};
 
 /// An engine with an embedded store in a directory: nothing to install.
 ///
@@ -38,6 +38,7 @@ pub struct EngineConfig {
     user_agent: Option<String>,
     router: Option<Arc<Router>>,
     links: Option<Arc<dyn Links>>,
+    buckets: Buckets,
     clock: Clock,
     settings: EngineSettings,
 }
@@ -53,6 +54,7 @@ impl EngineConfig {
             user_agent: None,
             router: None,
             links: None,
+            buckets: Buckets::default(),
             clock: Clock::system(),
             settings: EngineSettings::default(),
         }
@@ -94,6 +96,37 @@ impl EngineConfig {
         self
     }
 
+    /// Sets the storage that jobs reach buckets by: lists in them, and results that are delivered
+    /// there. Without it such jobs are refused.
+    ///
+    /// A bucket is reached in the role that the job names. Without one it can be read as by anybody,
+    /// and can't be written, unless it is one of [the operator's own](Self::with_own_bucket).
+    #[cfg(feature = "object")]
+    #[must_use]
+    pub fn with_storage(mut self, storage: harvestman_storage::Storage) -> Self {
+        self.buckets.storage = storage;
+        self
+    }
+
+    /// Lets jobs read and write this place, and what is under it, as the operator. Whoever can submit
+    /// a job can read what is there.
+    #[cfg(feature = "object")]
+    #[must_use]
+    pub fn with_own_bucket(mut self, location: harvestman_storage::Location) -> Self {
+        self.buckets.own.push(location);
+        self
+    }
+
+    /// Sets the place in the [storage](Self::with_storage) that results go to as the operator's, each
+    /// job's to a directory of its own, when the job names none. They are made in `results/` and
+    /// removed there when they are complete.
+    #[cfg(feature = "object")]
+    #[must_use]
+    pub fn with_results_in(mut self, location: harvestman_storage::Location) -> Self {
+        self.buckets.results = Some(location);
+        self
+    }
+
     /// Sets what time it is.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
@@ -128,9 +161,11 @@ impl EngineConfig {
         let courier =
             self.allowed.iter().fold(Webhooks::builder(), |courier, rule| courier.allow(*rule));
         let layout = Arc::new(Layout::new(self.directory, self.results));
-        let files = LocalFiles::open(Arc::clone(&layout))?;
-        let max_urls = self.settings.limits.urls;
-        let assembler = StandardAssembler { layout, fetcher, max_urls };
+        let buckets = self.buckets;
+        let files = LocalFiles::open(Arc::clone(&layout), buckets.clone())?;
+        let limits = &self.settings.limits;
+        let (max_urls, max_bytes) = (limits.urls, limits.upload_bytes);
+        let assembler = StandardAssembler { layout, fetcher, buckets, max_urls, max_bytes };
         let parts = EngineParts::new(
             Arc::new(store),
             Arc::new(assembler),

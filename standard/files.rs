@@ -1,4 +1,4 @@
-//! Uploads and results on this machine's disk.
+//! Uploads and results on this machine's disk, and results in the operator's own bucket.
 
 use std::{
     fs::{self, File},
@@ -19,9 +19,12 @@ use harvestman_engine::{
     store::UploadError,
 };
 use harvestman_sources::{self as sources, ReceiveError, ReceiveOptions, Received};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::layout::{Layout, upload_of};
+use super::{
+    buckets::Buckets,
+    layout::{Layout, upload_of},
+};
 
 /// How many chunks of an upload wait for the thread that writes them.
 const CHUNKS: usize = 16;
@@ -30,14 +33,15 @@ const CHUNKS: usize = 16;
 #[derive(Debug)]
 pub(super) struct LocalFiles {
     layout: Arc<Layout>,
+    buckets: Buckets,
 }
 
 impl LocalFiles {
     /// Makes the directories, and removes uploads that were cut off.
-    pub(super) fn open(layout: Arc<Layout>) -> Result<Self> {
+    pub(super) fn open(layout: Arc<Layout>, buckets: Buckets) -> Result<Self> {
         let uploads = layout.uploads();
         fs::create_dir_all(&uploads).map_err(Error::io("make", &uploads))?;
-        let files = Self { layout };
+        let files = Self { layout, buckets };
         for path in files.entries()? {
             if path.extension().is_some_and(|suffix| suffix == super::layout::INCOMING) {
                 remove_file(&path)?;
@@ -65,7 +69,16 @@ impl Files for LocalFiles {
         let (chunks, waiting) = mpsc::channel(CHUNKS);
         let (layout, id, options) =
             (Arc::clone(&self.layout), id.clone(), receive_options(options));
-        let write = tokio::task::spawn_blocking(move || write(&layout, &id, &options, waiting));
+        let (done, received) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let received = write(&layout, &id, &options, waiting);
+            if let Err(Ok(_)) = done.send(received)
+                && let Some(path) = layout.find_upload(&id)
+            {
+                // Nobody waits any more; should this fail, the next start removes it.
+                let _ = remove_file(&path);
+            }
+        });
         let feed = async {
             let mut body = body;
             while let Some(chunk) = body.next().await {
@@ -78,7 +91,7 @@ impl Files for LocalFiles {
             let _ = chunks.send(Ok(None)).await;
         };
         feed.await;
-        write.await.map_err(|error| RequestError::failed("upload", error))?
+        received.await.map_err(|error| RequestError::failed("upload", error))?
     }
 
     async fn erase_upload(&self, id: &UploadId) -> Result<()> {
@@ -89,6 +102,7 @@ impl Files for LocalFiles {
     }
 
     async fn erase_output(&self, id: &JobId) -> Result<()> {
+        self.buckets.erase(id).await?;
         let directory = self.layout.output(id);
         blocking(move || match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -242,7 +256,7 @@ mod tests {
 
     fn open(directory: &tempfile::TempDir) -> LocalFiles {
         let layout = Layout::new(directory.path().to_owned(), None);
-        LocalFiles::open(Arc::new(layout)).unwrap()
+        LocalFiles::open(Arc::new(layout), Buckets::default()).unwrap()
     }
 
     fn options() -> UploadOptions {

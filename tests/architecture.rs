@@ -6,18 +6,24 @@ use std::collections::{BTreeSet, HashMap};
 use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, PackageId};
 
 /// The crates that know the engine only.
-const SIBLINGS: [&str; 4] =
-    ["harvestman-sources", "harvestman-fetchers", "harvestman-extractors", "harvestman-sinks"];
+const SIBLINGS: [&str; 5] = [
+    "harvestman-sources",
+    "harvestman-fetchers",
+    "harvestman-extractors",
+    "harvestman-sinks",
+    "harvestman-storage",
+];
 
 /// What the engine must not bring into a program that embeds it: clients, parsers, columns,
 /// compression.
-const TOO_HEAVY: [&str; 10] = [
+const TOO_HEAVY: [&str; 11] = [
     "arrow-array",
     "dom_query",
     "flate2",
     "html5ever",
     "hyper",
     "lol_html",
+    "object_store",
     "parquet",
     "reqwest",
     "rustls",

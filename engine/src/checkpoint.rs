@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use rangemap::RangeSet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Errored, Part, Record, Result, SinkState, StopReason};
+use crate::{Code, Errored, Part, Record, Result, SinkState, SourceState, StopReason};
 
 pub use self::{
     file::{FileStore, replace_file, sync_directory},
@@ -36,6 +36,9 @@ pub struct Checkpoint {
     pub done: Done,
     /// How the sink goes on.
     pub sink: SinkState,
+    /// How the source goes on, where it keeps something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceState>,
     /// The parts of the output that are complete already.
     pub parts: Vec<Part>,
     /// The figures over those records.
@@ -47,7 +50,14 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// A checkpoint of a running job.
     pub fn new(done: Done, sink: SinkState, counters: Counters) -> Self {
-        Self { version: VERSION, done, sink, parts: Vec::new(), counters, finished: None }
+        let (source, parts, finished) = (None, Vec::new(), None);
+        Self { version: VERSION, done, sink, source, parts, counters, finished }
+    }
+
+    /// Sets how the source goes on.
+    pub fn with_source(mut self, source: Option<SourceState>) -> Self {
+        self.source = source;
+        self
     }
 
     /// Sets the parts of the output that are complete already.

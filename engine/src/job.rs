@@ -196,12 +196,17 @@ impl Job {
         let checkpoint = self.store.load().await?;
         if let Some(Checkpoint { finished: Some(finished), counters, .. }) = checkpoint {
             let written = Written { counters, finished: Some(finished) };
+            tidy(&*self.sink).await;
             return Ok(Report::new(None, written, self.source.total()));
         }
         let sink = self.sink.open(checkpoint.as_ref().map(|saved| &saved.sink)).await?;
-        let (done, counters, parts) = checkpoint
-            .map(|saved| (saved.done, saved.counters, saved.parts.len()))
+        let (done, counters, parts, left) = checkpoint
+            .map(|saved| (saved.done, saved.counters, saved.parts.len(), saved.source))
             .unwrap_or_default();
+        let tasks = match &left {
+            Some(state) => self.source.reopen(done.next(), state),
+            None => self.source.open(done.next()),
+        };
         progress.send_modify(|progress| {
             progress.resumed = done.count();
             progress.counters = counters.clone();
@@ -219,13 +224,14 @@ impl Job {
                 budget: shared.page_budget(self.page_budget),
             },
             &shared,
-            self.source.open(done.next()),
+            tasks,
             done.clone(),
             Channels { records, command, progress: progress.clone() },
         );
         let writer = Writer {
             sink,
             store: self.store,
+            source: self.source,
             progress: progress.clone(),
             done,
             counters,
@@ -246,8 +252,18 @@ impl Job {
         let (drove, wrote) = tokio::join!(drive, write);
         // A writer that has failed stops the driver, so its error is the cause.
         let wrote = wrote?;
+        if wrote.finished.is_some() {
+            tidy(&*self.sink).await;
+        }
         let total = progress.borrow().total;
         Ok(Report::new(Some(drove?), wrote, total))
+    }
+}
+
+/// The job is over, whatever comes of this.
+async fn tidy(sink: &dyn Sink) {
+    if let Err(error) = sink.ended().await {
+        tracing::warn!(%error, "what is left of the output's making can't be removed");
     }
 }
 

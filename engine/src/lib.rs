@@ -62,7 +62,7 @@ pub use crate::{
     schema::{ExtractOptions, Field, Kind, Schema},
     shared::{HostLimits, Load, Shared, SharedLimits},
     sink::{Part, Sink, SinkState, SinkWriter},
-    source::Source,
+    source::{Source, SourceState},
     task::{MAX_URL_BYTES, Task},
 };
 #[cfg(feature = "jobs")]

@@ -18,6 +18,9 @@ pub const MAX_EXCERPT_BYTES: usize = 200;
 /// For how many keys of a line there is room at once.
 const USUAL_KEYS: usize = 8;
 
+/// What is wrong with a line that has no URL.
+const NO_URL: &str = "has no `url`";
+
 /// Makes tasks of written lines, merged onto the defaults of the job.
 ///
 /// ```
@@ -72,19 +75,20 @@ impl LineReader {
     /// invalid task, whose message has the line's number and a short excerpt.
     pub fn read_json(&self, line: Line, json: &[u8]) -> Task {
         let mut fields = self.fields();
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let result = TaskVisitor { fields: &mut fields }.deserialize(&mut deserializer);
-        match result.and_then(|()| deserializer.end()) {
+        match fields.fill(serde_json::Deserializer::from_slice(json)) {
             Ok(()) => fields.into_task(line),
-            Err(error) if error.is_data() => fields.into_invalid(line, &without_position(&error)),
-            Err(error) => {
-                let message = format!(
-                    "line {} is not valid JSON ({error}): {}",
-                    line.number,
-                    excerpt(json, MAX_EXCERPT_BYTES)
-                );
-                self.invalid(line, message)
-            }
+            Err(error) if error.is_data() => fields.into_failed(line, refused(line, &error, json)),
+            Err(error) => self.fields().into_failed(line, refused(line, &error, json)),
+        }
+    }
+
+    /// Whether [`read_json`](Self::read_json) makes a task that can be fetched of this line; the error
+    /// is that of its invalid task. Costs about a third, since no task is made.
+    pub fn check_json(&self, line: Line, json: &str) -> Result<(), FetchError> {
+        let mut fields = self.fields();
+        match fields.fill(serde_json::Deserializer::from_str(json)) {
+            Ok(()) => fields.check(line),
+            Err(error) => Err(refused(line, &error, json.as_bytes())),
         }
     }
 
@@ -152,13 +156,26 @@ impl TaskFields<'_> {
         ParamSeed { params: Arc::make_mut(params), said: &mut self.said, key }
     }
 
+    /// Sets all that a JSON value says.
+    fn fill<'de, R: serde_json::de::Read<'de>>(
+        &mut self,
+        mut json: serde_json::Deserializer<R>,
+    ) -> Result<(), serde_json::Error> {
+        TaskVisitor { fields: self }.deserialize(&mut json)?;
+        json.end()
+    }
+
+    /// Whether the task can be fetched; the error is that of the invalid task.
+    pub fn check(&self, line: Line) -> Result<(), FetchError> {
+        let Some(url) = &self.url else { return Err(line.error(NO_URL)) };
+        self.mismatch().map_or_else(|| Task::check_url(url), Err)
+    }
+
     /// The task; an invalid one if `url` is missing or can't be used.
     pub fn into_task(self, line: Line) -> Task {
-        let Some(url) = &self.url else {
-            return self.into_invalid(line, "has no `url`");
-        };
+        let Some(url) = &self.url else { return self.into_invalid(line, NO_URL) };
         if let Some(error) = self.mismatch() {
-            return Task::invalid(line.index, line.number, Some(url), error);
+            return self.into_failed(line, error);
         }
         let params = self.params.unwrap_or_else(|| Arc::clone(&self.reader.defaults));
         let task = Task::new(line.index, url, params).with_line(line.number);
@@ -168,8 +185,7 @@ impl TaskFields<'_> {
 
     /// An invalid task with what could be read; `message` continues "line 7: …".
     pub fn into_invalid(self, line: Line, message: &str) -> Task {
-        let message = format!("line {}: {message}", line.number);
-        self.into_failed(line, FetchError::new(Code::InvalidUrl, message))
+        self.into_failed(line, line.error(message))
     }
 
     /// An invalid task with what could be read.
@@ -191,6 +207,23 @@ impl TaskFields<'_> {
         };
         Some(FetchError::new(Code::SchemaMismatch, message))
     }
+}
+
+impl Line {
+    /// Why the line can't be used; `message` continues "line 7: …".
+    pub fn error(self, message: &str) -> FetchError {
+        FetchError::new(Code::InvalidUrl, format!("line {}: {message}", self.number))
+    }
+}
+
+/// Why JSON can't be used: for what it says, or because it is none.
+fn refused(line: Line, error: &serde_json::Error, json: &[u8]) -> FetchError {
+    if error.is_data() {
+        return line.error(&without_position(error));
+    }
+    let shown = excerpt(json, MAX_EXCERPT_BYTES);
+    let message = format!("line {} is not valid JSON ({error}): {shown}", line.number);
+    FetchError::new(Code::InvalidUrl, message)
 }
 
 fn echo(task: Task, id: Option<String>, metadata: Option<Box<RawValue>>) -> Task {
@@ -313,7 +346,10 @@ impl<'de> Deserialize<'de> for Id {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::params::written;
 
     const LINE: Line = Line { index: 4, number: 6 };
 
@@ -384,5 +420,46 @@ mod tests {
         assert_eq!(task.target().unwrap_err().code, Code::SchemaMismatch);
         let task = reader.read_json(LINE, br#"{"url":"http://a/","extract":{"name":"text"}}"#);
         assert!(task.target().is_ok());
+    }
+
+    fn failure(result: Result<(), FetchError>) -> Option<(Code, String)> {
+        result.err().map(|error| (error.code, error.message))
+    }
+
+    #[test]
+    fn a_mismatch_echoes_what_the_line_says() {
+        let columns: Schema = serde_json::from_str(r#"{"name":"string"}"#).unwrap();
+        let reader = reader("{}").with_columns(columns);
+        let line = r#"{"url":"http://a/","id":"7","metadata":1,"extract":{"sku":"string"}}"#;
+        let task = reader.read_json(LINE, line.as_bytes());
+        assert_eq!((task.id(), task.metadata().unwrap().get()), (Some("7"), "1"));
+        assert_eq!(
+            failure(reader.check_json(LINE, line)).unwrap().1,
+            task.target().unwrap_err().message
+        );
+    }
+
+    proptest! {
+        /// Of lines that are right, and of such in which something was changed.
+        #[test]
+        fn checking_a_line_says_what_reading_it_does(
+            params in written::params(),
+            url in prop_oneof![3 => "http://[a-z.:0-9@-]{0,6}/", 1 => "\\PC{0,8}"],
+            place: prop::sample::Index,
+            change in prop::option::of(prop_oneof!["[{}\\[\\]\",:\\\\e0-9]{0,2}", "\\PC"]),
+        ) {
+            let mut line = params.as_object().unwrap().clone();
+            line.insert("url".to_owned(), url.into());
+            let mut line = serde_json::Value::Object(line).to_string();
+            if let Some(change) = change {
+                let at = line.floor_char_boundary(place.index(line.len()));
+                let end = line.ceil_char_boundary(at + 1);
+                line.replace_range(at..end, &change);
+            }
+            let reader = reader(r#"{"headers": {"a": "b"}}"#);
+            let task = reader.read_json(LINE, line.as_bytes());
+            let expected = task.target().err().map(|error| (error.code, error.message.clone()));
+            prop_assert_eq!(failure(reader.check_json(LINE, &line)), expected, "{}", line);
+        }
     }
 }

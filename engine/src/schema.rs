@@ -2,6 +2,7 @@
 
 mod json_schema;
 mod options;
+mod reading;
 mod rule;
 mod sketch;
 
@@ -10,7 +11,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
-pub use self::options::ExtractOptions;
+pub use self::{
+    options::ExtractOptions,
+    reading::{MAX_SYNONYMS, MAX_WORD_BYTES, Reading},
+};
 
 /// The deepest nesting of fields.
 pub const MAX_DEPTH: usize = 4;
@@ -20,6 +24,8 @@ pub const MAX_FIELDS: usize = 256;
 pub const MAX_BYTES: usize = 64 * 1024;
 /// The longest regular expression of a rule or a constraint, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 1024;
+/// The most digits of a decimal: what the numbers of JSON carry exactly in every reader.
+pub const MAX_PRECISION: u8 = 15;
 
 /// The fields that a job or a task asks for, in order.
 ///
@@ -69,6 +75,8 @@ pub struct Field {
     pub constraints: Constraints,
     /// What the default extractor may read it from; anything if empty.
     pub from: Vec<Origin>,
+    /// How its texts are to be understood.
+    pub reading: Reading,
     /// Free text on what is meant.
     pub hint: Option<String>,
     /// Where on the page it stands. Without it the extractor looks for the field by its name.
@@ -85,6 +93,14 @@ pub enum Kind {
     Integer,
     /// A finite decimal number.
     Number,
+    /// A decimal number of up to `precision` digits, `scale` of them after the point; further ones are
+    /// rounded. Written `decimal(10,2)`.
+    Decimal {
+        /// All digits, from 1 to [`MAX_PRECISION`].
+        precision: u8,
+        /// Digits after the point, at most `precision`.
+        scale: u8,
+    },
     /// True or false.
     Boolean,
     /// A calendar date, written `YYYY-MM-DD`.
@@ -280,6 +296,7 @@ impl Field {
             default: None,
             constraints: Constraints::default(),
             from: Vec::new(),
+            reading: Reading::default(),
             hint: None,
             locator: None,
         }
@@ -292,6 +309,7 @@ impl fmt::Display for Kind {
             Self::String => f.write_str("string"),
             Self::Integer => f.write_str("integer"),
             Self::Number => f.write_str("number"),
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
             Self::Boolean => f.write_str("boolean"),
             Self::Date => f.write_str("date"),
             Self::DateTime => f.write_str("datetime"),

@@ -17,6 +17,12 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// A state that belongs to other settings or whose files are gone is an error, never a short
     /// output.
     async fn open(&self, resume: Option<&SinkState>) -> Result<Box<dyn SinkWriter>>;
+
+    /// The end of the job is saved, so that what only a later life would need may go. Called once or
+    /// more often, or not at all if the process is killed between; by default nothing is done.
+    async fn ended(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// An open output. Dropping it without [`finish`](Self::finish) leaves it as at the last checkpoint.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     input::{Input, InputCompression, InputFormat, RetryFilter},
-    limits::{Limits, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
+    limits::{Limits, MAX_INLINE_URLS, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
     output::{OutputCompression, OutputFormat, OutputSpec},
     read::Submission,
     webhook::{WebhookEvent, WebhookSpec},
@@ -126,6 +126,12 @@ fn default_min_done() -> u64 {
 }
 
 impl JobSpec {
+    /// Whether a role is to be taken on for the input or for the output.
+    pub fn names_role(&self) -> bool {
+        let input = matches!(&self.input, Input::Object { role_arn: Some(_), .. });
+        input || self.output.role_arn.is_some()
+    }
+
     /// A job over this input, with everything else by default: NDJSON, [`DEFAULT_CONCURRENCY`].
     pub fn new(input: Input) -> Self {
         Self {

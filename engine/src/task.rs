@@ -1,5 +1,7 @@
 //! One URL of a job.
 
+mod plain;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value, value::RawValue};
@@ -58,6 +60,18 @@ impl Task {
         };
         let line = index + 1;
         Self::of(index, line, target, params.into())
+    }
+
+    /// Whether an URL can be fetched; the error is that of the invalid task which [`new`](Self::new)
+    /// makes. Costs next to nothing where the URL is plainly written.
+    pub fn check_url(url: &str) -> Result<(), FetchError> {
+        if url.len() <= MAX_URL_BYTES && plain::is_plain(url) {
+            return Ok(());
+        }
+        match parse(url) {
+            Ok(_) => Ok(()),
+            Err(message) => Err(FetchError::new(Code::InvalidUrl, message)),
+        }
     }
 
     /// A task for a line that can't be used, with its URL if that could be read.

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    CheckpointStore, Errored, Record, Result, SinkWriter,
+    CheckpointStore, Errored, Record, Result, SinkWriter, Source,
     checkpoint::{
         Checkpoint, Counters, Done, Finished, MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT,
     },
@@ -25,6 +25,8 @@ const MAX_BATCH: usize = 1_024;
 pub(crate) struct Writer {
     pub(crate) sink: Box<dyn SinkWriter>,
     pub(crate) store: Arc<dyn CheckpointStore>,
+    /// Asked what to keep with a checkpoint.
+    pub(crate) source: Arc<dyn Source>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) done: Done,
     pub(crate) counters: Counters,
@@ -104,7 +106,8 @@ impl Writer {
         self.counted_at = now;
         let parts = self.sink.sealed();
         let checkpoint = Checkpoint::new(self.done.clone(), sink, self.counters.clone());
-        let checkpoint = checkpoint.with_parts(parts);
+        let source = self.source.state(self.done.next());
+        let checkpoint = checkpoint.with_parts(parts).with_source(source);
         self.store.save(&checkpoint, &self.errored).await?;
         self.errored.clear();
         self.errored_bytes = 0;

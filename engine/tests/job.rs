@@ -15,7 +15,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
     Admission, Checkpoint, CheckpointStore, Code, Ending, Error, Errored, Extractor, FetchError,
     Fetcher, Fields, HostLimits, Job, MAX_SLOWEST_HOSTS, MemoryStore, Page, Params, Part, Phase,
-    Record, Report, Result, RetryPolicy, Sink, SinkState, SinkWriter, Source, StopReason, Task,
+    Record, Report, Result, RetryPolicy, Sink, SinkState, SinkWriter, Source, SourceState,
+    StopReason, Task,
     checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
@@ -189,6 +190,55 @@ async fn a_job_goes_by_ordinals_and_its_records_by_indices() {
     assert_eq!(indices(&sink), expected);
     let saved = store.load().await.unwrap().unwrap();
     assert_eq!((saved.done.next(), saved.finished.is_some()), (100, true));
+}
+
+/// A source that keeps with each checkpoint how far the job had come.
+#[derive(Debug)]
+struct Marked {
+    inner: Arc<ListSource>,
+    reopened: Arc<Mutex<Vec<(u64, Value)>>>,
+}
+
+impl Source for Marked {
+    fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
+        self.inner.open(from)
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.inner.total()
+    }
+
+    fn state(&self, next: u64) -> Option<SourceState> {
+        Some(SourceState(json!({ "next": next })))
+    }
+
+    fn reopen(&self, from: u64, state: &SourceState) -> BoxStream<'static, Result<Task>> {
+        self.reopened.lock().unwrap().push((from, state.0.clone()));
+        self.inner.open(from)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_keeps_is_given_back_to_it() {
+    let (store, sink) = (Arc::new(MemoryStore::new()), MemorySink::new());
+    let reopened = Arc::default();
+    let keeping = Arc::new(Marked { inner: source(300, 1), reopened: Arc::clone(&reopened) });
+    let fetcher = ScriptedFetcher::new(|_, _| Reply::Page(ms(100)));
+    let mut saved = Vec::new();
+    for abort_after in [2_500, 2_500, 100_000] {
+        let job = Job::new(keeping.clone(), fetcher.clone(), Arc::new(sink.clone()));
+        let job = job.with_store(store.clone()).with_concurrency(5).spawn();
+        let stopper = job.stopper();
+        tokio::select! {
+            report = job.wait() => drop(report.unwrap()),
+            () = tokio::time::sleep(ms(abort_after)) => stopper.abort(),
+        }
+        tokio::task::yield_now().await;
+        saved.push(store.load().await.unwrap().unwrap().done.next());
+    }
+    let kept = |next: &u64| (*next, json!({ "next": next }));
+    assert!(saved[0] > 0 && saved[1] > saved[0], "{saved:?}");
+    assert_eq!(*reopened.lock().unwrap(), saved[..2].iter().map(kept).collect::<Vec<_>>());
 }
 
 /// A source that counts what is taken from it.

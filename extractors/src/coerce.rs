@@ -4,11 +4,14 @@ pub(crate) mod date;
 pub(crate) mod duration;
 pub(crate) mod number;
 mod phrase;
+pub(crate) mod reading;
+mod unit;
 
 use harvestman_engine::Kind;
 use serde_json::Value;
 use url::Url;
 
+use self::reading::Reading;
 use crate::text::{clean, collapse, cut};
 
 /// The most bytes of a bad value that a message quotes.
@@ -19,12 +22,16 @@ const MAX_QUOTED_BYTES: usize = 80;
 pub(crate) struct Coercer<'a> {
     /// What relative URLs are relative to.
     pub(crate) base: &'a Url,
+    pub(crate) reading: &'a Reading,
 }
 
 impl Coercer<'_> {
     /// Text that a program has written: numbers have a decimal point and nothing else.
     pub(crate) fn machine_text(self, text: &str, kind: &Kind) -> Result<Value, String> {
-        if let (Kind::Number | Kind::Integer, Some(number)) = (kind, number::strict(text)) {
+        if is_number(kind)
+            && let Some(number) = number::strict(text)
+        {
+            let number = self.reading.unit.map_or(number, |unit| unit.convert(number, text));
             return number::value(number, kind).ok_or_else(|| no_such(text, kind));
         }
         self.text(text, kind)
@@ -44,12 +51,12 @@ impl Coercer<'_> {
         let value = match kind {
             Kind::String => Some(Value::String(schema_org_tail(&text).to_owned())),
             Kind::Any => return Ok(Value::String(text)),
-            Kind::Integer | Kind::Number => {
-                number::of_text(&text).and_then(|number| number::value(number, kind))
+            Kind::Integer | Kind::Number | Kind::Decimal { .. } => {
+                self.amount(&text).and_then(|number| number::value(number, kind))
             }
             Kind::Boolean => boolean(&text).map(Value::Bool),
-            Kind::Date => date::date(&text, false).map(Value::String),
-            Kind::DateTime => date::datetime(&text).map(Value::String),
+            Kind::Date => self.date(&text, false).map(Value::String),
+            Kind::DateTime => self.datetime(&text).map(Value::String),
             Kind::Url => self.url(&text).map(Value::String),
             Kind::Enum(values) => one_of(&text, values).map(Value::String),
             Kind::Array(element) => {
@@ -58,6 +65,27 @@ impl Coercer<'_> {
             _ => None,
         };
         value.ok_or_else(|| no_such(&text, kind))
+    }
+
+    /// The first number of a text, in the unit asked for.
+    fn amount(self, text: &str) -> Option<f64> {
+        let unit = self.reading.unit;
+        if let Some(duration) = unit.and_then(|unit| unit.duration(text)) {
+            return Some(duration);
+        }
+        let number = number::of_text(text, self.reading.decimal())?;
+        Some(unit.map_or(number, |unit| unit.convert(number, text)))
+    }
+
+    /// A date; which of day and month comes first is for a text that doesn't tell.
+    pub(crate) fn date(self, text: &str, month_first: bool) -> Option<String> {
+        let named = self.reading.date(text).map(|date| date.to_string());
+        named.or_else(|| date::date(text, self.reading.month_first.unwrap_or(month_first)))
+    }
+
+    pub(crate) fn datetime(self, text: &str) -> Option<String> {
+        let named = self.reading.moment(text).map(|moment| moment.to_string());
+        named.or_else(|| date::datetime(text))
     }
 
     /// A number in a text of little else, or of a program.
@@ -72,6 +100,11 @@ impl Coercer<'_> {
         let url = self.base.join(text).ok()?;
         matches!(url.scheme(), "http" | "https").then(|| url.into())
     }
+}
+
+/// Whether the values of a kind are numbers.
+pub(crate) fn is_number(kind: &Kind) -> bool {
+    matches!(kind, Kind::Number | Kind::Integer | Kind::Decimal { .. })
 }
 
 fn no_such(text: &str, kind: &Kind) -> String {
@@ -127,7 +160,7 @@ mod tests {
 
     fn with_base<T>(run: impl FnOnce(Coercer<'_>) -> T) -> T {
         let base = Url::parse("https://shop.test/a/b").unwrap();
-        run(Coercer { base: &base })
+        run(Coercer { base: &base, reading: &reading::PLAIN })
     }
 
     fn text(text: &str, kind: &Kind) -> Value {

@@ -74,26 +74,65 @@ static CONCEPTS: LazyLock<HashMap<String, Concept>> = LazyLock::new(|| {
 });
 
 impl Concept {
-    /// The concept of a field's name; a name that is in no table means itself.
+    /// The concept of a field's name, by what else is said of it: a hint that says the same more exactly
+    /// (`list price` of a price), and further words for it.
+    pub(crate) fn of_field<'a>(
+        name: &str,
+        hint: Option<&str>,
+        synonyms: impl Iterator<Item = &'a String> + Clone,
+    ) -> Self {
+        let own = Self::known(name);
+        let is_closer = |hint: &&str| {
+            let words = tokens(hint);
+            own.is_none() || tokens(name).iter().all(|word| words.contains(word))
+        };
+        let hinted = hint.filter(is_closer).and_then(Self::known);
+        let by_synonym = || synonyms.clone().find_map(|word| Self::known(word));
+        let known = hinted.or(own).or_else(by_synonym);
+        let mut concept = known.unwrap_or_else(|| Self::of_unknown(name, &tokens(name)));
+        for word in synonyms {
+            concept.add(word);
+        }
+        concept
+    }
+
+    /// The concept of a name; one that is in no table means itself.
     pub(crate) fn of(name: &str) -> Self {
+        Self::known(name).unwrap_or_else(|| Self::of_unknown(name, &tokens(name)))
+    }
+
+    /// Adds a word for it, after the known ones.
+    fn add(&mut self, word: &str) {
+        let phrase = tokens(word);
+        for key in [word.to_owned(), phrase.join("_"), camel(&phrase)] {
+            if !self.jsonld.contains(&key) {
+                self.jsonld.push(key);
+            }
+        }
+        self.meta.push(word.to_lowercase());
+        self.marks.push(phrase.join(" "));
+        self.labels.push(crate::facts::labels::normal(word));
+    }
+
+    fn known(name: &str) -> Option<Self> {
         let tokens = tokens(name);
         let known = |tokens: &[String]| CONCEPTS.get(&tokens.join("_")).cloned();
         if let Some(concept) = known(&tokens) {
-            return concept;
+            return Some(concept);
         }
         if let [first, rest @ ..] = &tokens[..]
             && ENTITY_WORDS.contains(&first.as_str())
             && let Some(concept) = known(rest)
         {
-            return concept;
+            return Some(concept);
         }
         if let [rest @ .., last] = &tokens[..]
             && ["text", "value", "name"].contains(&last.as_str())
             && let Some(concept) = known(rest)
         {
-            return concept;
+            return Some(concept);
         }
-        Self::of_unknown(name, &tokens)
+        None
     }
 
     fn of_unknown(name: &str, tokens: &[String]) -> Self {
@@ -159,6 +198,21 @@ mod tests {
         assert_eq!(Concept::of("title").rule, Rule::Name);
         assert_eq!(tokens("skuID2Code"), ["sku", "id2", "code"]);
         assert_eq!(tokens("__a--b"), ["a", "b"]);
+    }
+
+    #[test]
+    fn hints_and_synonyms_say_more() {
+        let concept = |name: &str, hint: Option<&str>, synonyms: &[&str]| {
+            let synonyms: Vec<String> = synonyms.iter().map(|word| (*word).to_owned()).collect();
+            Concept::of_field(name, hint, synonyms.iter())
+        };
+        assert_eq!(concept("price", Some("list price"), &[]).rule, Rule::OldPrice);
+        assert_eq!(concept("author", Some("name"), &[]).rule, Rule::Person, "no more exact");
+        let cost = concept("cost_of_it", None, &["price", "Preis ab"]);
+        assert_eq!(cost.rule, Rule::Price);
+        assert!(cost.labels.contains(&"preis ab".to_owned()));
+        assert!(cost.marks.contains(&"preis ab".to_owned()));
+        assert!(cost.jsonld.contains(&"Preis ab".to_owned()));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn read_node(
 fn read_object(node: &NodeRef<'_>, plan: &FieldPlan, typer: Typer<'_>) -> Map<String, Value> {
     let element = Selection::from(*node);
     let pair = |inner: &FieldPlan| {
-        let typer = Typer { pick: inner.pick.as_ref(), ..typer };
+        let typer = typer.inside(inner);
         let mut outcomes = inner.selectors.iter().filter_map(|selector| match selector {
             Ready::Css { matcher, .. } => Some(read(&element, inner, matcher, typer)),
             _ => None,

@@ -330,6 +330,7 @@ fn prior_of(kind: &str) -> f64 {
         | "ContactPoint"
         | "OpeningHoursSpecification" => 0.02,
         "BreadcrumbList"
+        | "Breadcrumb"
         | "WebSite"
         | "ItemList"
         | "Offer"

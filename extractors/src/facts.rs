@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use url::Url;
 
 pub(crate) use self::{
-    heading::{Headings, simple, without_site},
+    heading::{Heading, Headings, simple, without_site, without_site_behind},
     labels::{Beside, Label, Wanted},
     state::Leaf,
     words::{Fit, Vocabulary, Word, Words},
@@ -181,14 +181,18 @@ impl Reader<'_> {
             };
             if says && value.len() <= 300 {
                 let vocabulary = self.vocabulary;
+                let (mut has_cart, mut fills_cart) = (false, false);
                 words::each_word(value, &mut self.buffer, |word| {
                     words.add(word, vocabulary);
-                    let is_small =
-                        matches!(tag, Tag::Button | Tag::A | Tag::Input | Tag::I | Tag::Span);
-                    if !(is_small && matches!(word, "cart" | "basket")) {
-                        zones.add(Zones::of_word(word));
-                    }
+                    has_cart |= matches!(word, "cart" | "basket");
+                    fills_cart |= fills_a_cart(word);
+                    zones.add(Zones::of_word(word));
                 });
+                let is_small =
+                    matches!(tag, Tag::Button | Tag::A | Tag::Input | Tag::I | Tag::Span);
+                if has_cart && !fills_cart && !is_small {
+                    zones.add(Zones::RELATED);
+                }
             } else if name.starts_with("data-") && !value.is_empty() && value.len() <= 120 {
                 self.data_attribute(facts, place, name, value);
             }
@@ -266,12 +270,31 @@ fn element(facts: &mut Facts<'_>, place: Place, zones: Zones) {
                 facts.links.push(place);
             }
         }
-        Tag::Title if !zones.has(Zones::INVISIBLE) || zones.has(Zones::HEAD) => {
+        // Pictures have titles too; many a page has no `head`.
+        Tag::Title if !facts.zones(tree.parent(place)).has(Zones::INVISIBLE) => {
             facts.headings.title(tree, place);
         }
         tag if tag.is_heading() => facts.headings.add(tree, place, zones),
         _ => {}
     }
+}
+
+/// Words beside `cart` for what puts this thing into it, rather than shows what others are in it.
+fn fills_a_cart(word: &str) -> bool {
+    matches!(
+        word,
+        "add"
+            | "to"
+            | "form"
+            | "wrapper"
+            | "product"
+            | "button"
+            | "btn"
+            | "buy"
+            | "action"
+            | "actions"
+            | "submit"
+    )
 }
 
 /// A data attribute that names the element for tests or scripts.

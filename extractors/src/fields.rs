@@ -42,7 +42,12 @@ impl Draft {
             let Some(meaning) = field.meaning.as_ref().filter(|_| field.is_found_first()) else {
                 continue;
             };
-            let normal = Normal { rule: meaning.concept.rule, base, month_first: false };
+            let normal = Normal {
+                rule: meaning.concept.rule,
+                base,
+                reading: &field.reading,
+                month_first: false,
+            };
             let found = field
                 .allows(Origin::JsonLd)
                 .then(|| settled(&entities, &field.field, meaning, normal));
@@ -126,7 +131,7 @@ impl Draft {
         let json = tree.as_ref().filter(|_| needs_json).map(|tree| embedded(html, tree));
         let base = base_of(html, url);
         for (number, field) in plan.fields.iter().enumerate() {
-            let typer = Typer { base: &base, pick: field.pick.as_ref(), month_first: false };
+            let typer = Typer { base: &base, pick: field.pick.as_ref(), reading: &field.reading };
             for (choice, selector) in field.selectors.iter().enumerate() {
                 let outcome = match (selector, &document, &tree) {
                     (Ready::Css { matcher, .. }, Some(document), _) => {

@@ -1,6 +1,7 @@
 //! Finds a field by what its name means: candidates from everything the page says, and a vote.
 
 mod availability;
+mod kicker;
 mod lists;
 mod normal;
 mod page;
@@ -172,6 +173,7 @@ impl<'a> Finder<'a> {
         Normal {
             rule: self.concept.rule,
             base: &self.facts.base,
+            reading: &self.plan.reading,
             month_first: self.facts.language.as_deref().is_none_or(|language| {
                 language.eq_ignore_ascii_case("en-us") || language.eq_ignore_ascii_case("en")
             }),
@@ -224,6 +226,9 @@ impl<'a> Finder<'a> {
             return;
         }
         for candidate in &mut self.candidates {
+            if let Some(price) = in_whole_units(candidate, &on_page) {
+                candidate.value = price;
+            }
             let is_structured = matches!(
                 candidate.source,
                 Source::JsonLd | Source::Microdata | Source::Rdfa | Source::Meta | Source::State
@@ -233,6 +238,18 @@ impl<'a> Finder<'a> {
             }
         }
     }
+}
+
+/// A price that scripts keep in hundredths: its hundredth part stands on the page, and itself does not.
+fn in_whole_units(candidate: &Candidate, on_page: &[Value]) -> Option<Value> {
+    let cents = candidate.value.as_f64().filter(|_| candidate.source == Source::State)?;
+    let is_seen = |price: f64| {
+        let mut seen = on_page.iter().filter_map(Value::as_f64);
+        seen.any(|seen| (seen - price).abs() < 1e-9)
+    };
+    let is_minor = cents.fract() == 0.0 && cents >= 100.0 && !is_seen(cents);
+    let price = is_minor.then(|| cents / 100.0).filter(|price| is_seen(*price))?;
+    if candidate.value.is_f64() { Some(Value::from(price)) } else { None }
 }
 
 /// The value on which the most and best independent sources agree; the first among equals.
@@ -313,6 +330,19 @@ mod tests {
         let found = found.unwrap();
         assert_eq!((found.value, found.source), (json!("B"), "meta"));
         assert!((found.confidence - 0.91).abs() < 1e-9);
+    }
+
+    #[test]
+    fn state_in_hundredths_is_told_by_the_page() {
+        let price = |cents: f64, seen: f64| {
+            let candidate = candidate(Source::State, 0.5, json!(cents));
+            in_whole_units(&candidate, &[json!(seen)])
+        };
+        assert_eq!(price(1990.0, 19.9), Some(json!(19.9)));
+        assert_eq!(price(1990.0, 1990.0), None);
+        assert_eq!(price(1990.0, 5.0), None);
+        let structured = candidate(Source::JsonLd, 0.9, json!(1990.0));
+        assert_eq!(in_whole_units(&structured, &[json!(19.9)]), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     capture::Captures,
+    coerce::reading::Reading,
     concept::Rule,
     entity::Entities,
     find::{Normal, typed},
@@ -67,11 +68,10 @@ impl Outcome {
 pub(crate) struct Typer<'a> {
     pub(crate) base: &'a Url,
     pub(crate) pick: Option<&'a Pick>,
-    /// `3/4/2024` is the fourth of March.
-    pub(crate) month_first: bool,
+    pub(crate) reading: &'a Reading,
 }
 
-impl Typer<'_> {
+impl<'a> Typer<'a> {
     /// A value of the type from a text, of which the field's pattern picks its part.
     pub(crate) fn text(self, text: &str, kind: &Kind, is_machine: bool) -> Result<Value, String> {
         let text = match self.pick {
@@ -81,11 +81,19 @@ impl Typer<'_> {
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
+        // Whoever names both element and separator knows how it is written there.
+        let is_machine = is_machine && !self.reading.is_decimal_certain;
         self.normal().value(&Value::from(text), kind, is_machine)
     }
 
+    /// For a field inside this one.
+    pub(crate) fn inside(self, inner: &'a FieldPlan) -> Self {
+        Self { pick: inner.pick.as_ref(), reading: &inner.reading, ..self }
+    }
+
     fn normal(&self) -> Normal<'_> {
-        Normal { rule: Rule::Text, base: self.base, month_first: self.month_first }
+        let (base, reading) = (self.base, self.reading);
+        Normal { rule: Rule::Text, base, reading, month_first: false }
     }
 }
 
@@ -147,7 +155,7 @@ fn xpath_node(
                 Ready::XPath(xpath) => Some(xpath),
                 _ => None,
             });
-            let typer = Typer { pick: inner.pick.as_ref(), ..typer };
+            let typer = typer.inside(inner);
             let mut outcomes =
                 xpaths.map(|xpath| read_xpath(inner, xpath, tree, node.place, typer));
             let found = outcomes.find_map(Outcome::found);

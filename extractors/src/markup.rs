@@ -1,5 +1,7 @@
 //! Structured data in attributes: microdata, and `RDFa` Lite.
 
+use std::{collections::HashMap, ops::Range};
+
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -15,6 +17,11 @@ const MAX_PROPERTIES: usize = 10_000;
 const MAX_DEPTH: usize = 12;
 /// The longest text of a property, in bytes.
 const MAX_VALUE_BYTES: usize = MAX_TEXT_BYTES / 8;
+
+/// How deep `itemref` is followed from what another one refers to.
+const MAX_REFERENCES_DEEP: usize = 3;
+/// The most nodes of one page that are read once more because an entity refers to them.
+const MAX_REFERRED_NODES: usize = 50_000;
 
 /// The attributes of a syntax.
 struct Names {
@@ -35,12 +42,24 @@ struct Open {
     properties: Map<String, Value>,
     /// The names by which the entity around it holds it.
     names: Vec<String>,
+    /// Elements elsewhere that say more of it (`itemref`).
+    more: Vec<Place>,
 }
 
 /// Adds the entities that are marked on the page.
 pub(crate) fn add(tree: &Tree<'_>, base: &Url, entities: &mut Entities) {
     for names in [MICRODATA, RDFA] {
-        Reader { tree, base, names: &names, open: Vec::new(), left: MAX_PROPERTIES }.read(entities);
+        let reader = Reader {
+            tree,
+            base,
+            names: &names,
+            open: Vec::new(),
+            left: MAX_PROPERTIES,
+            ids: None,
+            references_deep: 0,
+            referred_left: MAX_REFERRED_NODES,
+        };
+        reader.read(entities);
     }
 }
 
@@ -51,23 +70,34 @@ struct Reader<'a> {
     /// The first one stands for properties outside of any entity.
     open: Vec<Open>,
     left: usize,
+    /// The elements by their ids, made when an entity first refers to one.
+    ids: Option<HashMap<&'a str, Place>>,
+    references_deep: usize,
+    referred_left: usize,
 }
 
 impl Reader<'_> {
     fn read(mut self, entities: &mut Entities) {
         self.begin(0, Vec::new());
-        for place in 1..self.tree.len() {
+        self.places(1..self.tree.len(), entities);
+        self.end(entities);
+    }
+
+    /// Reads a part of the page into the entity that is open.
+    fn places(&mut self, places: Range<Place>, entities: &mut Entities) {
+        let own = self.open.len();
+        for place in places {
             if self.left == 0 {
                 break;
             }
-            while self.open.len() > 1 && self.open.last().is_some_and(|open| open.end <= place) {
+            while self.open.len() > own && self.open.last().is_some_and(|open| open.end <= place) {
                 self.end(entities);
             }
             if !self.tree.attributes(place).is_empty() {
                 self.element(place);
             }
         }
-        while !self.open.is_empty() {
+        while self.open.len() > own {
             self.end(entities);
         }
     }
@@ -117,10 +147,39 @@ impl Reader<'_> {
         if let Some(id) = id.filter(|_| place > 0) {
             properties.insert("@id".to_owned(), Value::from(id));
         }
-        self.open.push(Open { end: self.tree.end(place), properties, names });
+        let more =
+            if self.names.syntax == Syntax::Microdata { self.referred(place) } else { Vec::new() };
+        self.open.push(Open { end: self.tree.end(place), properties, names, more });
+    }
+
+    /// The elements that an entity refers to, in the order of its list.
+    fn referred(&mut self, place: Place) -> Vec<Place> {
+        let Some(written) = self.tree.raw_attribute(place, "itemref") else { return Vec::new() };
+        let tree = self.tree;
+        let ids = self.ids.get_or_insert_with(|| ids(tree));
+        written.split_ascii_whitespace().filter_map(|id| ids.get(id).copied()).collect()
+    }
+
+    /// Reads what the open entity refers to.
+    fn follow(&mut self, entities: &mut Entities) {
+        let more =
+            self.open.last_mut().map(|open| std::mem::take(&mut open.more)).unwrap_or_default();
+        if more.is_empty() || self.references_deep >= MAX_REFERENCES_DEEP {
+            return;
+        }
+        self.references_deep += 1;
+        for place in more {
+            let places = place..self.tree.end(place);
+            if let Some(left) = self.referred_left.checked_sub(places.len()) {
+                self.referred_left = left;
+                self.places(places, entities);
+            }
+        }
+        self.references_deep -= 1;
     }
 
     fn end(&mut self, entities: &mut Entities) {
+        self.follow(entities);
         let Some(ended) = self.open.pop() else { return };
         let value = Value::Object(ended.properties);
         match self.open.last_mut() {
@@ -132,6 +191,17 @@ impl Reader<'_> {
             _ => entities.add(value, self.names.syntax),
         }
     }
+}
+
+/// The elements by their ids, the first of each.
+fn ids<'a>(tree: &Tree<'a>) -> HashMap<&'a str, Place> {
+    let mut ids = HashMap::new();
+    for place in 1..tree.len() {
+        if let Some(id) = tree.raw_attribute(place, "id") {
+            ids.entry(id).or_insert(place);
+        }
+    }
+    ids
 }
 
 /// A second value of one name makes a list.
@@ -211,6 +281,27 @@ mod tests {
             "offers": {"@type": "Offer", "price": "9.50", "availability": "https://schema.org/InStock"},
             "brand": {"url": "https://a.test/acme", "name": "Acme"}, "releaseDate": "2024-01-02"});
         assert_eq!(main_entity(html), expected);
+    }
+
+    #[test]
+    fn an_entity_has_what_it_refers_to() {
+        let html = r#"<div itemscope itemtype="Product" itemref="a b none"><b itemprop="name">Lamp</b></div>
+            <p id=a itemprop=sku>L-7</p><div id=b><div itemprop=brand itemscope itemtype=Brand><b itemprop=name>Lumo</b></div></div>"#;
+        let expected = json!({"@type": "Product", "name": "Lamp", "sku": "L-7", "brand": {"@type": "Brand", "name": "Lumo"}});
+        assert_eq!(main_entity(html), expected);
+    }
+
+    #[test]
+    fn references_in_circles_end() {
+        let circle = r#"<div id=a itemscope itemtype="Product" itemref="b b b b"><b itemprop=name>A</b></div>
+            <div id=b itemprop=more itemscope itemref="a a a a"><b itemprop=x>B</b></div>"#;
+        assert_eq!(main_entity(circle)["name"], "A");
+        let many = format!(
+            "<div id=a itemscope itemref='{}'>{}</div>",
+            "a ".repeat(5_000),
+            "<b itemprop=x>y</b>".repeat(5_000)
+        );
+        main_entity(&many);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 
 use crate::{
+    coerce::reading::Reading,
     concept::{Concept, tokens},
     facts::{Vocabulary, Wanted, Word},
     validate::Check,
@@ -42,6 +43,9 @@ pub(crate) struct FieldPlan {
     /// Where it is to be read; empty for a field that is found by its name only.
     pub(crate) selectors: Vec<Ready>,
     pub(crate) pick: Option<Pick>,
+    pub(crate) reading: Reading,
+    /// What the default extractor may read it from; anything if empty.
+    from: Vec<Origin>,
     /// What its name means, if it is looked for by its name, first or last.
     pub(crate) meaning: Option<Meaning>,
     pub(crate) check: Check,
@@ -105,8 +109,10 @@ pub(crate) struct Meaning {
 }
 
 impl Meaning {
-    fn new(name: &str, vocabulary: &mut Vocabulary) -> Self {
-        let concept = Concept::of(name);
+    fn new(field: &Field, options: &ExtractOptions, vocabulary: &mut Vocabulary) -> Self {
+        let further = options.synonyms.get(&field.name).into_iter().flatten();
+        let synonyms = field.reading.synonyms.iter().chain(further);
+        let concept = Concept::of_field(&field.name, field.hint.as_deref(), synonyms);
         let phrase =
             |phrase: &String| tokens(phrase).iter().map(|word| vocabulary.word(word)).collect();
         let phrases = concept.marks.iter().map(phrase).collect();
@@ -118,7 +124,8 @@ impl Plan {
     /// Fails with the path of a field whose selector or pattern can't be read.
     pub(crate) fn new(schema: &Schema, options: &ExtractOptions) -> Result<Self, SchemaError> {
         let mut vocabulary = Vocabulary::new();
-        let fields = schema.fields().iter().map(|field| FieldPlan::new(field, "", &mut vocabulary));
+        let fields =
+            schema.fields().iter().map(|field| FieldPlan::new(field, "", options, &mut vocabulary));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         let mut labels = Wanted::new();
         for (number, field) in fields.iter().enumerate() {
@@ -150,11 +157,16 @@ impl Plan {
 }
 
 impl FieldPlan {
-    fn new(field: &Field, parent: &str, vocabulary: &mut Vocabulary) -> Result<Self, SchemaError> {
+    fn new(
+        field: &Field,
+        parent: &str,
+        options: &ExtractOptions,
+        vocabulary: &mut Vocabulary,
+    ) -> Result<Self, SchemaError> {
         let path = format!("{parent}.{}", field.name);
         let inner = nested(&field.kind).iter().map(|inner| {
             check_language(field, inner, &path)?;
-            Self::new(inner, &path, vocabulary)
+            Self::new(inner, &path, options, vocabulary)
         });
         let inner = inner.collect::<Result<Vec<_>, _>>()?;
         let locator = field.locator.as_ref();
@@ -166,7 +178,9 @@ impl FieldPlan {
                 .transpose()?
                 .unwrap_or_default(),
             pick: pattern.map(|pattern| Pick::new(pattern, &path)).transpose()?,
-            meaning: by_name.then(|| Meaning::new(&field.name, vocabulary)),
+            reading: Reading::new(field, options.locale.as_deref(), &path)?,
+            from: if field.from.is_empty() { &options.sources } else { &field.from }.clone(),
+            meaning: by_name.then(|| Meaning::new(field, options, vocabulary)),
             check: Check::new(field, &path)?,
             field: field.clone(),
             inner,
@@ -180,7 +194,7 @@ impl FieldPlan {
 
     /// Whether the default extractor may read it from this.
     pub(crate) fn allows(&self, origin: Origin) -> bool {
-        self.field.from.is_empty() || self.field.from.contains(&origin)
+        self.from.is_empty() || self.from.contains(&origin)
     }
 
     pub(crate) fn has_css(&self) -> bool {

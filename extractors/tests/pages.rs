@@ -174,6 +174,94 @@ async fn options_ask_for_meta_and_refuse_what_is_unsure() {
     assert!(run(options(json!({"strict": true})), JSON_LD).await.is_err());
 }
 
+/// What the page can't tell, the rule does: marks of fractions, order of dates, units, further names.
+#[tokio::test]
+async fn rules_say_how_texts_are_understood() {
+    let html = r#"<h1>Lamp</h1><b class=a data-n="1.234">1,234</b><i class=d>03/04/24</i><p class=w>1.2 kg</p>
+        <p class=t>1 h 30 min</p><p class=c>19,90 €</p><p>Leuchtmittel: E27</p><p>Street price: 7,5 €</p>"#;
+    for (rule, expected) in [
+        (json!({"selector": ".a", "type": "number"}), json!(1234.0)),
+        (json!({"selector": ".a", "type": "number", "decimal_separator": ","}), json!(1.234)),
+        (json!({"selector": ".a", "type": "number", "locale": "de-DE"}), json!(1.234)),
+        (json!({"selector": ".a", "attr": "data-n", "type": "number"}), json!(1.234)),
+        (
+            json!({"selector": ".a", "attr": "data-n", "type": "number", "decimal_separator": ","}),
+            json!(1234.0),
+        ),
+        (json!({"selector": ".a", "type": "decimal(6,1)", "locale": "de"}), json!(1.2)),
+        (json!({"selector": ".d", "type": "date"}), json!("2024-04-03")),
+        (json!({"selector": ".d", "type": "date", "locale": "en-US"}), json!("2024-03-04")),
+        (json!({"selector": ".d", "type": "date", "date_format": "%y/%m/%d"}), json!("2003-04-24")),
+        (json!({"selector": ".w", "type": "integer", "unit": "g"}), json!(1200)),
+        (json!({"selector": ".t", "type": "number", "unit": "hours"}), json!(1.5)),
+        (json!({"selector": ".c", "type": "integer", "unit": "cents"}), json!(1990)),
+        (json!({"type": "string", "synonyms": ["Leuchtmittel"]}), json!("E27")),
+    ] {
+        let found = data(json!({"socket": rule}), html).await;
+        assert_eq!(found, json!({"socket": expected}), "{rule}");
+    }
+    let params = json!({"extract": {"uvp_of_it": "decimal(5,2)"}, "extract_options":
+        {"synonyms": {"uvp_of_it": ["Street price"]}, "locale": "de-AT", "sources": ["dom"]}});
+    let fields = run(serde_json::from_value(params).unwrap(), html).await.unwrap();
+    assert_eq!(Value::Object(fields.data.unwrap()), json!({"uvp_of_it": 7.5}));
+}
+
+#[tokio::test]
+async fn sources_can_be_confined_for_a_whole_job() {
+    let with = |options: Value| {
+        let params = json!({"extract": {"name": "string"}, "extract_options": options});
+        serde_json::from_value::<Params>(params).unwrap()
+    };
+    let html = format!("{JSON_LD}<h1>Heading</h1>");
+    let name =
+        async |options| run(with(options), &html).await.unwrap().data.unwrap()["name"].clone();
+    assert_eq!(name(json!({})).await, "Brass & Oak Lamp");
+    assert_eq!(name(json!({"sources": ["dom"]})).await, "Heading");
+}
+
+/// A part of the page that the main heading stands in too tells nothing apart.
+#[tokio::test]
+async fn what_stands_with_the_heading_is_not_related_things() {
+    let html = r#"<title>Brass lamps</title><div class="related"><h1>Brass lamps</h1>
+        <p>12 March 2024</p><div class="cart-wrapper"><a class="btn">Add to cart</a></div></div>"#;
+    let sketch = json!({"title": "string", "date": "date", "availability": "string"});
+    let expected = json!({"title": "Brass lamps", "date": "2024-03-12", "availability": "InStock"});
+    assert_eq!(data(sketch, html).await, expected);
+    let html = r#"<title>Lamp</title><h1>Lamp</h1><div class="minicart"><a>Add to cart</a></div>"#;
+    assert_eq!(data(json!({"availability": "string"}), html).await["availability"], Value::Null);
+}
+
+#[tokio::test]
+async fn names_are_told_from_those_of_sections_and_sites() {
+    for (html, expected) in [
+        (
+            r#"<title>Brass lamps, and how to make them - News</title><h1>News</h1>
+            <meta property="og:title" content="Brass lamps, and how to make them">"#,
+            "Brass lamps, and how to make them",
+        ),
+        (
+            r#"<title>Brass lamps</title><h1><span class="kicker">Workshop</span>
+            <span class="headline">Brass lamps</span></h1>"#,
+            "Brass lamps",
+        ),
+        (
+            r#"<script type="application/ld+json">{"@type": "Product", "name": "Lamp - Buy Lamp at shop.test"}</script>
+            <title>Lamp - Buy Lamp at shop.test</title>"#,
+            "Lamp",
+        ),
+    ] {
+        assert_eq!(data(json!({"name": "string"}), html).await["name"], expected, "{html}");
+    }
+}
+
+/// A shop's scripts keep prices in hundredths.
+#[tokio::test]
+async fn prices_in_hundredths_are_told_by_the_page() {
+    let html = r#"<h1>Lamp</h1><script>var s = {"product": {"title": "Lamp", "price": 1990}};</script>
+        <p><span>only</span> <span>19,90 €</span></p>"#;
+    assert_eq!(data(json!({"price": "number"}), html).await, json!({"price": 19.9}));
+}
+
 #[tokio::test]
 async fn the_page_comes_in_other_forms_too() {
     let params: Params =

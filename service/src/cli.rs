@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use harvestman::address::AddressRule;
 
 use crate::{
+    client::cli::{JobsArgs, UploadsArgs},
     doctor::DoctorArgs,
     fetching::FetchArgs,
     serve::{ServeArgs, keys::KeysArgs},
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Make, list and revoke the keys of the service
     Keys(KeysArgs),
+    /// Submit jobs to a service, watch them, fetch their results
+    Jobs(Box<JobsArgs>),
+    /// Send lists to a service, to be used by jobs
+    Uploads(Box<UploadsArgs>),
     /// Scrape a small shop that this command serves on this machine
     Demo(DemoArgs),
     /// Say what there is to work with: browser, proxies, store, disk, clock
@@ -225,7 +230,7 @@ Exit codes: 0 every URL has a record, errors included; 2 the command can't be us
 3 the job failed; 4 suspended, run the same command to go on; 130 interrupted twice.";
 
 /// A field as `name:type`.
-fn field(text: &str) -> Result<(String, String), String> {
+pub(crate) fn field(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((name, kind)) if !name.trim().is_empty() && !kind.trim().is_empty() => {
             Ok((name.trim().to_owned(), kind.trim().to_owned()))

@@ -1,6 +1,7 @@
 //! The `harvestman` program: a list of URLs to a file of records, from the command line.
 
 mod cli;
+mod client;
 mod demo;
 mod doctor;
 mod extract;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Run(args) => runtime.block_on(run::main(&args)),
         Command::Extract(args) => runtime.block_on(extract::main(&args)),
+        Command::Jobs(args) => runtime.block_on(client::jobs(&args)),
+        Command::Uploads(args) => runtime.block_on(client::uploads(&args)),
         Command::Serve(args) => runtime.block_on(serve::main(&args)),
         Command::Keys(args) => runtime.block_on(serve::keys::main(&args)),
         Command::Demo(args) => runtime.block_on(demo::main(&args)),

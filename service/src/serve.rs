@@ -42,7 +42,8 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Semaphore,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -66,6 +67,10 @@ const DEFAULT_CONNECTIONS: usize = 4_096;
 const EVENT_STREAMS: (usize, usize) = (2_048, 1_024);
 /// How many uploads come in at a time, and of one workspace: each holds some threads.
 const UPLOADS: (usize, usize) = (64, 16);
+/// How many dry runs are under way at a time, and of one workspace.
+const DRY_RUNS: (usize, usize) = (8, 4);
+/// How many large bodies are read at a time: they take many times their size while they are.
+const LARGE_BODIES: usize = 4;
 /// How many previews are fetched at a time, and for one workspace.
 const PREVIEWS: (usize, usize) = (32, 8);
 /// The bounds of the histograms, in seconds.
@@ -137,12 +142,14 @@ struct Unusable(String);
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings.over_file(args.config.as_deref())?;
+    settings.check()?;
     let listener = TcpListener::bind(settings.listen()).await;
     let listener = listener.with_context(|| format!("cannot listen at {}", settings.listen()))?;
     let address = listener.local_addr()?;
     let metrics = record_metrics()?;
+    let mut stop = Stop::listen()?;
     let (app, browser) = open(args, &settings, address, metrics).await?;
-    if let Err(error) = greet(&app, &args.allowed, address).await {
+    if let Err(error) = greet(&app, args, &settings, address).await {
         app.engine.shutdown().await;
         return Err(error);
     }
@@ -153,20 +160,19 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let router = app::router(Arc::clone(&app));
     let server = tokio::spawn(server::serve(listener, router, limits, app.closing.clone()));
-    stopped().await?;
+    stop.asked().await;
     tracing::info!("stopping");
     app.closing.cancel();
     let orderly = async {
-        // Requests under way may still ask the engine.
-        let _ = server.await;
-        app.engine.shutdown().await;
+        // The store answers requests under way until the last handle is gone.
+        let (_, ()) = tokio::join!(server, app.engine.shutdown());
         if let Some(browser) = browser {
             browser.close().await;
         }
     };
     tokio::select! {
         () = orderly => {}
-        again = stopped() => again?,
+        () = stop.asked() => {}
     }
     Ok(())
 }
@@ -216,6 +222,9 @@ async fn open(
         previews: Places::new("previews", PREVIEWS.0, PREVIEWS.1),
         event_streams: Places::new("event streams", EVENT_STREAMS.0, EVENT_STREAMS.1),
         uploads: Places::new("uploads", UPLOADS.0, UPLOADS.1),
+        dry_runs: Places::new("dry runs", DRY_RUNS.0, DRY_RUNS.1),
+        large_bodies: Semaphore::new(LARGE_BODIES),
+        results: settings.storage.clone().unwrap_or_else(|| data.join("results")),
         engine,
     };
     Ok((Arc::new(app), browser))
@@ -258,7 +267,12 @@ fn router(
 }
 
 /// Says where the service is and who may use it. Without keys it must be this machine alone.
-async fn greet(app: &App, allowed: &[AddressRule], address: SocketAddr) -> anyhow::Result<()> {
+async fn greet(
+    app: &App,
+    args: &ServeArgs,
+    settings: &Settings,
+    address: SocketAddr,
+) -> anyhow::Result<()> {
     if app.keys.is_empty().await? {
         if !address.ip().is_loopback() {
             let message = format!(
@@ -269,7 +283,12 @@ async fn greet(app: &App, allowed: &[AddressRule], address: SocketAddr) -> anyho
         }
         tracing::warn!("there is no key: everybody on this machine is let in");
     }
-    for rule in allowed {
+    if address.ip().is_unspecified() && settings.public_url.is_none() {
+        let message =
+            "say with --public-url where users reach the service: links to results lead there";
+        return Err(Unusable(message.to_owned()).into());
+    }
+    for rule in &args.allowed {
         tracing::warn!(%rule, "jobs and webhooks may reach this address");
     }
     output_line(format_args!("listening on http://{address}"));
@@ -290,13 +309,22 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn stopped() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Hears SIGTERM and Ctrl-C from when it is made.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
     }
-    Ok(())
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

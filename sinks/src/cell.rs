@@ -52,6 +52,12 @@ pub(crate) fn number(value: &Value) -> Option<Cow<'_, Number>> {
     }
 }
 
+/// A decimal as a whole number of its last digits: 19.9 with two digits after the point is 1990.
+pub(crate) fn decimal(value: &Value, precision: u8, scale: u8) -> Option<i64> {
+    let units = (number(value)?.as_f64()? * 10f64.powi(i32::from(scale))).round();
+    (units.abs() < 10f64.powi(i32::from(precision))).then_some(units as i64)
+}
+
 /// True or false.
 pub(crate) fn boolean(value: &Value) -> Option<bool> {
     match value {
@@ -105,6 +111,15 @@ mod tests {
             (json!(true), None),
         ] {
             assert_eq!(integer(&value), expected, "{value}");
+        }
+        for (value, expected) in [
+            (json!(19.9), Some(1990)),
+            (json!(-0.005), Some(-1)),
+            (json!("7"), Some(700)),
+            (json!(999.99), Some(99_999)),
+            (json!(1000), None),
+        ] {
+            assert_eq!(decimal(&value, 5, 2), expected, "{value}");
         }
         for (value, expected) in
             [(json!(19), Some("19")), (json!("2.50"), Some("2.5")), (json!("NaN"), None)]

@@ -78,6 +78,11 @@ impl CsvEncoder {
         match kind {
             Kind::Integer => cell::integer(value).iter().for_each(|number| json(number, out)),
             Kind::Number => cell::number(value).iter().for_each(|number| json(number, out)),
+            Kind::Decimal { precision, scale } => {
+                if let Some(units) = cell::decimal(value, *precision, *scale) {
+                    out.extend(decimal(units, usize::from(*scale)).bytes());
+                }
+            }
             Kind::Boolean => cell::boolean(value).iter().for_each(|boolean| json(boolean, out)),
             Kind::Date => {
                 if let Some(date) = cell::date(value) {
@@ -158,6 +163,14 @@ fn find<'a>(
     Some(value)
 }
 
+/// A whole number of last digits with its point: 1990 of two digits after it is 19.90.
+fn decimal(units: i64, scale: usize) -> String {
+    let sign = if units < 0 { "-" } else { "" };
+    let digits = format!("{:0>least$}", units.unsigned_abs(), least = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
 /// Numbers and booleans: to write them into memory can't fail.
 fn json(value: &impl Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("a number or boolean is valid JSON");
@@ -224,6 +237,15 @@ mod tests {
             (json!({"url": "u", "name": "out of order"}), "out of order,,,,,,,,,u"),
         ] {
             assert_eq!(row(&record(&data), false), format!("{SYSTEM_CELLS}{cells}\r\n"), "{data}");
+        }
+    }
+
+    #[test]
+    fn decimals_have_all_their_digits() {
+        for (units, scale, expected) in
+            [(1990, 2, "19.90"), (-5, 2, "-0.05"), (7, 0, "7"), (0, 3, "0.000")]
+        {
+            assert_eq!(decimal(units, scale), expected);
         }
     }
 

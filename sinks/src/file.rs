@@ -135,12 +135,36 @@ impl FileSink {
         self.work().clear(matches!(self.place, Place::Directory(_)))
     }
 
-    fn work(&self) -> WorkDirectory {
+    pub(crate) fn work(&self) -> WorkDirectory {
         let path = match (&self.place, &self.work_directory) {
             (Place::Directory(path), _) | (_, Some(path)) => path.clone(),
             (Place::File(path), None) => path.with_added_extension("job"),
         };
         WorkDirectory::new(path, self.format.suffix())
+    }
+
+    /// The directory of parts that stay where they are made.
+    #[cfg(feature = "object")]
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Directory(path) => Some(path),
+            Place::File(_) => None,
+        }
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn format(&self) -> OutputFormat {
+        self.format
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn job_id(&self) -> Option<&str> {
+        self.job_id.as_deref()
+    }
+
+    #[cfg(feature = "object")]
+    pub(crate) fn max_part_bytes(&self) -> u64 {
+        self.max_part_bytes
     }
 
     /// Where parts are moved to, if they are.
@@ -193,6 +217,17 @@ fn digest(schema: &Schema, escape_formulas: bool) -> Result<String> {
 #[async_trait]
 impl Sink for FileSink {
     async fn open(&self, resume: Option<&SinkState>) -> Result<Box<dyn SinkWriter>> {
+        Ok(Box::new(self.open_file(resume, 0).await?))
+    }
+}
+
+impl FileSink {
+    /// Opens the output, of which the first `shipped` parts need not be here.
+    pub(crate) async fn open_file(
+        &self,
+        resume: Option<&SinkState>,
+        shipped: usize,
+    ) -> Result<FileWriter> {
         let (sink, resume) = (self.clone(), resume.cloned());
         let output = blocking(move || {
             let plan = Arc::new(sink.plan()?);
@@ -200,21 +235,27 @@ impl Sink for FileSink {
             target.and_then(|target| target.path().parent()).map_or(Ok(()), make_directory)?;
             match resume {
                 None => Output::begin(plan),
-                Some(state) => Output::resume(plan, &state),
+                Some(state) => Output::resume(plan, &state, shipped),
             }
         })
         .await?;
-        Ok(Box::new(FileWriter { output: Some(output) }))
+        Ok(FileWriter { output: Some(output) })
     }
 }
 
 /// Takes the output to a blocking thread and back; without it after a failure.
-struct FileWriter {
+pub(crate) struct FileWriter {
     output: Option<Output>,
 }
 
 impl FileWriter {
-    async fn run<T, F>(&mut self, call: F) -> Result<T>
+    /// The output, unless it has failed.
+    #[cfg(feature = "object")]
+    pub(crate) fn output(&self) -> Result<&Output> {
+        self.output.as_ref().ok_or(Error::Poisoned)
+    }
+
+    pub(crate) async fn run<T, F>(&mut self, call: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Output) -> Result<T> + Send + 'static,

@@ -2,7 +2,8 @@
 //! and pipes.
 //!
 //! [`FileSink`] writes files, plain or packed with gzip or zstd, in one part or several, and
-//! publishes them when they are complete, or part by part in a directory. [`PipeSink`] writes to standard output. Both are a
+//! publishes them when they are complete, or part by part in a directory. [`PipeSink`] writes to standard output,
+//! `ObjectSink` (feature `object`) to a bucket, by way of a directory. Each is a
 //! [`Sink`](harvestman_engine::Sink).
 //!
 //! ```
@@ -49,6 +50,8 @@ mod format;
 #[cfg(feature = "parquet")]
 mod hashed;
 mod merge;
+#[cfg(feature = "object")]
+mod object;
 mod output;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -57,6 +60,8 @@ mod publish;
 mod rows;
 mod work;
 
+#[cfg(feature = "object")]
+pub use crate::object::{AbortUploads, ObjectSink};
 pub use crate::{
     file::{DEFAULT_MAX_PART_BYTES, FileSink},
     format::{Compression, OutputFormat, OutputKind},

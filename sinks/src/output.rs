@@ -134,8 +134,9 @@ impl Output {
         Ok(Self { plan, sealed: Vec::new(), committed: 0, part, kept: Mark::default() })
     }
 
-    /// Goes on from a checkpoint: what was written or published after it is undone.
-    pub(crate) fn resume(plan: Arc<Plan>, state: &SinkState) -> Result<Self> {
+    /// Goes on from a checkpoint: what was written or published after it is undone. The first
+    /// `shipped` parts lie elsewhere and need not be here any more.
+    pub(crate) fn resume(plan: Arc<Plan>, state: &SinkState, shipped: usize) -> Result<Self> {
         let state = State::read(&plan, state)?;
         let number = state.sealed.len() as u64;
         if let Some(target) = &plan.target {
@@ -144,7 +145,7 @@ impl Output {
         plan.work.reopen(number)?;
         let mark = state.open.mark(number);
         plan.work.remove_after(mark, matches!(state.open, OpenState::Rows(_)))?;
-        for (number, sealed) in (0..).zip(&state.sealed) {
+        for (number, sealed) in (0..).zip(&state.sealed).skip(shipped) {
             sealed.check(&plan.work, number)?;
         }
         let part = OpenPart::resume(&plan, number, &state.open)?;
@@ -207,6 +208,25 @@ impl Output {
             return Vec::new();
         }
         self.parts(&self.sealed[..self.committed])
+    }
+
+    /// How many parts are complete, whether a checkpoint counts on them or not.
+    #[cfg(feature = "object")]
+    pub(crate) fn complete(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// The first `count` of them, where they are here.
+    #[cfg(feature = "object")]
+    pub(crate) fn first_parts(&self, count: usize) -> Vec<Part> {
+        self.parts(self.sealed.get(..count).unwrap_or_default())
+    }
+
+    /// One of them.
+    #[cfg(feature = "object")]
+    pub(crate) fn part(&self, number: usize) -> Option<Part> {
+        let sealed = self.sealed.get(number)?;
+        Some(sealed.part(&self.plan, number as u64))
     }
 
     fn parts(&self, sealed: &[Sealed]) -> Vec<Part> {

@@ -110,13 +110,17 @@ fn measure(path: &Path, lines: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Receives the file as it is, and packed, into another file.
+/// Receives the file as it is, by one thread and by several, and packed, into another file.
 fn measure_upload(path: &Path, lines: u64) -> Result<(), Failure> {
     let packed = path.with_added_extension("zst");
     zstd::stream::copy_encode(File::open(path)?, File::create(&packed)?, 3)?;
-    for (path, compression) in [(path, Compression::None), (&*packed, Compression::Zstd)] {
+    for (path, compression, options) in [
+        (path, Compression::None, ReceiveOptions::new().with_threads(1)),
+        (path, Compression::None, ReceiveOptions::new()),
+        (&*packed, Compression::Zstd, ReceiveOptions::new()),
+    ] {
         let (start, started) = (cpu_seconds()?, Instant::now());
-        let options = ReceiveOptions::new().with_max_tasks(lines).with_compression(compression);
+        let options = options.with_max_tasks(lines).with_compression(compression);
         let kept = File::create(path.with_extension("kept"))?;
         let received = receive(File::open(path)?, kept, &options)?;
         assert_eq!((received.tasks, received.invalid), (lines, 0));

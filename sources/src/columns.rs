@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
-use harvestman_engine::{Line, LineReader, Task, TaskFields};
+use harvestman_engine::{FetchError, Line, LineReader, Task, TaskFields};
 use serde::{
     Serialize, Serializer,
     de::value::{Error as ProbeError, UnitDeserializer},
@@ -21,7 +21,12 @@ const KNOWN_COLUMNS: &str = "url, id, metadata.*, render, proxy_type, country, s
 
 /// What the columns of a CSV file mean, by position.
 #[derive(Debug, Default)]
-pub(crate) struct Columns(Vec<Column>);
+pub(crate) struct Columns {
+    columns: Vec<Column>,
+    /// The row that names them.
+    #[cfg_attr(not(feature = "object"), expect(dead_code, reason = "only objects keep it"))]
+    header: String,
+}
 
 #[derive(Debug)]
 enum Column {
@@ -36,9 +41,9 @@ enum Column {
 impl Columns {
     /// Reads the header. The error continues "the header …".
     pub(crate) fn read(header: &[u8], reader: &LineReader) -> Result<Self, String> {
-        if std::str::from_utf8(header).is_err() {
+        let Ok(text) = std::str::from_utf8(header) else {
             return Err("is not valid UTF-8; save the file as UTF-8".to_owned());
-        }
+        };
         if header.contains(&b'\r') {
             return Err("holds a carriage return; end lines with LF or CRLF".to_owned());
         }
@@ -52,7 +57,13 @@ impl Columns {
         if !columns.iter().any(|column| matches!(column, Column::Url)) {
             return Err("has no column `url`".to_owned());
         }
-        Ok(Self(columns))
+        Ok(Self { columns, header: text.to_owned() })
+    }
+
+    /// The row that names them.
+    #[cfg(feature = "object")]
+    pub(crate) fn header(&self) -> &str {
+        &self.header
     }
 }
 
@@ -111,20 +122,43 @@ impl RowReader {
         row: &[u8],
     ) -> Task {
         let mut fields = reader.fields();
-        let columns = &columns.0;
-        let TooMany = match self.cells.split(row, columns.len()) {
-            Ok(()) => return self.read_cells(columns, fields, line),
-            Err(error) => error,
-        };
-        let url = columns.iter().position(|column| matches!(column, Column::Url));
-        let message = match url.map(|url| set_url(&mut fields, self.cells.get(url))) {
-            Some(Err(message)) => message,
-            _ => format!("has more cells than the header's {}", columns.len()),
-        };
-        fields.into_invalid(line, &message)
+        match self.fill(columns, &mut fields, row) {
+            Ok(()) => fields.into_task(line),
+            Err(message) => fields.into_invalid(line, &message),
+        }
     }
 
-    fn read_cells(&self, columns: &[Column], mut fields: TaskFields<'_>, line: Line) -> Task {
+    /// Whether [`read`](Self::read) makes a task that can be fetched.
+    pub(crate) fn check(
+        &mut self,
+        columns: &Columns,
+        reader: &LineReader,
+        line: Line,
+        row: &[u8],
+    ) -> Result<(), FetchError> {
+        let mut fields = reader.fields();
+        self.fill(columns, &mut fields, row).map_err(|message| line.error(&message))?;
+        fields.check(line)
+    }
+
+    /// Sets what the row says, of one that can't be used as much as can be read.
+    fn fill(
+        &mut self,
+        columns: &Columns,
+        fields: &mut TaskFields<'_>,
+        row: &[u8],
+    ) -> Result<(), String> {
+        let columns = &columns.columns;
+        if let Ok(()) = self.cells.split(row, columns.len()) {
+            return self.fill_cells(columns, fields);
+        }
+        if let Some(url) = columns.iter().position(|column| matches!(column, Column::Url)) {
+            set_url(fields, self.cells.get(url))?;
+        }
+        Err(format!("has more cells than the header's {}", columns.len()))
+    }
+
+    fn fill_cells(&self, columns: &[Column], fields: &mut TaskFields<'_>) -> Result<(), String> {
         let mut metadata = Vec::new();
         let mut first_error = None;
         for (column, cell) in columns.iter().zip(self.cells.iter()) {
@@ -132,7 +166,7 @@ impl RowReader {
                 continue;
             }
             let result = match column {
-                Column::Url => set_url(&mut fields, cell),
+                Column::Url => set_url(fields, cell),
                 Column::Id => fields.set("id", Text(cell)).map_err(|error| describe(&error)),
                 Column::Param(name) => {
                     fields.set(name, Cell(cell)).map_err(|error| describe(&error))
@@ -148,10 +182,7 @@ impl RowReader {
             let result = fields.set_metadata(&Pairs(&metadata)).map_err(|error| describe(&error));
             first_error = first_error.or(result.err());
         }
-        match first_error {
-            None => fields.into_task(line),
-            Some(message) => fields.into_invalid(line, &message),
-        }
+        first_error.map_or(Ok(()), Err)
     }
 }
 

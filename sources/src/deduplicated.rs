@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use harvestman_engine::{Error, Result, Source, Task};
+use harvestman_engine::{Error, Result, Source, SourceState, Task};
 use sha2::{Digest, Sha256};
 
 /// The most different tasks that duplicates are looked for among. More of them end the job.
@@ -71,17 +71,37 @@ impl Deduplicated {
 
 impl Source for Deduplicated {
     fn open(&self, from: u64) -> BoxStream<'static, Result<Task>> {
+        self.distinct(self.inner.open(0), from)
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.total.get().copied()
+    }
+
+    /// The other source's at its beginning: all of it has to be read again.
+    fn state(&self, _next: u64) -> Option<SourceState> {
+        self.inner.state(0)
+    }
+
+    fn reopen(&self, from: u64, state: &SourceState) -> BoxStream<'static, Result<Task>> {
+        self.distinct(self.inner.reopen(0, state), from)
+    }
+}
+
+impl Deduplicated {
+    /// The tasks from number `from` of what is left of `all`.
+    fn distinct(
+        &self,
+        all: BoxStream<'static, Result<Task>>,
+        from: u64,
+    ) -> BoxStream<'static, Result<Task>> {
         let mut seen = Seen::new(self.max_distinct);
-        let distinct = self.inner.open(0).try_filter_map(move |task| ready(seen.pass(task)));
+        let distinct = all.try_filter_map(move |task| ready(seen.pass(task)));
         let is_wanted = move |task: &Result<Task>| {
             // An error is never passed over.
             task.as_ref().map_or(true, |task| task.ordinal() >= from)
         };
         distinct.filter(move |task| ready(is_wanted(task))).boxed()
-    }
-
-    fn total(&self) -> Option<u64> {
-        self.total.get().copied()
     }
 }
 

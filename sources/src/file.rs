@@ -15,8 +15,9 @@ use crate::{
     Compression, InputFormat, InputOptions, Survey,
     decode::{decode, read_error},
     feed::{Outlet, stream},
+    index::RowIndex,
     reading::{Layout, Reading, begin},
-    survey::{RowIndex, survey},
+    survey::survey,
 };
 
 /// The tasks of a text, NDJSON or CSV file, which may be compressed.

@@ -1,7 +1,8 @@
 //! Where the tasks of a job come from: lists in memory, files and pipes.
 //!
 //! [`Inline`] holds a list. [`FileSource`] reads text, NDJSON and CSV, plain or compressed, and can
-//! be opened at any task. [`PipeSource`] reads standard input by way of a spool. [`Deduplicated`] leaves out
+//! be opened at any task. [`PipeSource`] reads standard input by way of a spool, and `ObjectStore`
+//! (feature `object`) an object in a bucket. [`Deduplicated`] leaves out
 //! what came before in another source. Each of them is a
 //! [`Source`](harvestman_engine::Source); a line that can't be used makes an invalid task with the
 //! line's number, and memory doesn't depend on the size of the input. [`receive`] takes in the upload
@@ -35,7 +36,10 @@ mod feed;
 mod file;
 mod format;
 mod head;
+mod index;
 mod inline;
+#[cfg(feature = "object")]
+mod object;
 mod options;
 mod parser;
 mod pipe;
@@ -48,6 +52,8 @@ mod survey;
 #[cfg(test)]
 mod testing;
 
+#[cfg(feature = "object")]
+pub use crate::object::ObjectStore;
 pub use crate::{
     deduplicated::{Deduplicated, MAX_DISTINCT},
     file::FileSource,

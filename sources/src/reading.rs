@@ -2,7 +2,7 @@
 
 use std::{
     io::{Chain, Cursor, Read},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use harvestman_engine::{Error, LineReader, Result};
@@ -13,6 +13,7 @@ use crate::{
     decode::read_error,
     feed::Outlet,
     head::Head,
+    index::RowIndex,
     parser::{Parser, Syntax},
     rows::{Position, Row, Rows},
 };
@@ -111,6 +112,8 @@ pub(crate) struct Reading<R> {
     /// The index of the next row.
     next: u64,
     max_tasks: u64,
+    /// Where rows are noted down, if they are.
+    index: Option<Arc<Mutex<RowIndex>>>,
     name: String,
 }
 
@@ -124,7 +127,14 @@ impl<R: Read> Reading<R> {
         name: &str,
     ) -> Self {
         let parser = layout.parser(reader);
-        Self { rows, parser, next, max_tasks: u64::MAX, name: name.to_owned() }
+        Self { rows, parser, next, max_tasks: u64::MAX, index: None, name: name.to_owned() }
+    }
+
+    /// Sets where it is noted down where rows begin.
+    #[cfg(feature = "object")]
+    pub(crate) fn with_index(mut self, index: Option<Arc<Mutex<RowIndex>>>) -> Self {
+        self.index = index;
+        self
     }
 
     /// Sets how many tasks the whole input may hold.
@@ -146,7 +156,10 @@ impl<R: Read> Reading<R> {
     }
 
     fn skip_to(&mut self, from: u64, outlet: &Outlet) -> bool {
-        while self.next < from && self.rows.next().is_some() {
+        while self.next < from
+            && let Some(row) = self.rows.next()
+        {
+            note(self.index.as_deref(), self.next, row.at);
             self.next += 1;
         }
         !outlet.is_closed()
@@ -159,6 +172,7 @@ impl<R: Read> Reading<R> {
             if self.next >= self.max_tasks {
                 return Err(too_many(&self.name, self.max_tasks));
             }
+            note(self.index.as_deref(), self.next, row.at);
             bytes += row.bytes.len();
             batch.push(self.parser.parse(self.next, &row));
             self.next += 1;
@@ -170,6 +184,12 @@ impl<R: Read> Reading<R> {
             }
         }
         Ok(batch.is_empty() || outlet.send(batch))
+    }
+}
+
+fn note(index: Option<&Mutex<RowIndex>>, task: u64, at: Position) {
+    if let Some(index) = index {
+        index.lock().unwrap_or_else(PoisonError::into_inner).note(task, at);
     }
 }
 

@@ -1,29 +1,36 @@
 //! Takes an upload in: what is sent is decoded, looked through line by line, and written down.
 
+mod batch;
+mod checks;
 mod options;
+mod tally;
 mod transfer;
 
 use std::{
     io::{self, Read, Write},
     sync::OnceLock,
+    thread,
 };
 
-use harvestman_engine::{Code, Error, Task, excerpt};
+use harvestman_engine::{Code, Error};
 use serde::{Deserialize, Serialize};
 
 pub use self::options::{DEFAULT_MAX_TASKS, DEFAULT_MAX_UPLOAD_BYTES, ReceiveOptions};
-use self::transfer::{Incoming, Outgoing};
+use self::{
+    checks::Checks,
+    tally::Tally,
+    transfer::{Incoming, Outgoing},
+};
 use crate::{
     InputFormat,
     decode::{decode, detect, read_error},
-    reading::begin,
+    reading::{Layout, begin},
+    rows::Rows,
     survey::hex,
 };
 
 /// Of how many bad lines an upload keeps the errors.
 pub const MAX_LINE_ERRORS: usize = 100;
-/// The longest message of such an error, in bytes.
-const MAX_MESSAGE_BYTES: usize = 1000;
 /// What messages call the input.
 const UPLOAD: &str = "the upload";
 
@@ -100,10 +107,11 @@ pub enum ReceiveError {
 ///
 /// A line that can't be used is counted and received like any other: it fails when the job runs, by
 /// itself. The output is byte for byte what was sent, after decoding, and is for the caller to
-/// synchronise; after an error it is for the caller to remove. Memory holds one line at most, and
-/// some buffers.
+/// synchronise; after an error it is for the caller to remove. Memory holds some batches of lines,
+/// whatever the size of the upload.
 ///
-/// Blocks for as long as the upload takes: call it on a thread for blocking work.
+/// Lines are checked on [several threads](ReceiveOptions::with_threads), reading, hashing and writing
+/// is done on this one. Blocks for as long as the upload takes: call it on a thread for blocking work.
 ///
 /// ```
 /// use harvestman_sources::{ReceiveOptions, receive};
@@ -157,42 +165,36 @@ fn transfer(
     let mut outgoing = Outgoing::new(decoded, output, options.max_bytes, cause);
     let (layout, mut rows) = begin(&mut outgoing, options.format, &options.reader, UPLOAD)?;
     let format = layout.format();
-    let mut parser = layout.parser(options.reader.clone());
-    let mut tally = Tally::default();
-    loop {
-        while let Some(row) = rows.next() {
-            if tally.tasks >= options.max_tasks {
-                let limit = options.max_tasks;
-                return Err(Failure::Limit(ReceiveError::TooManyTasks { limit }));
-            }
-            tally.add(&parser.parse(tally.tasks, &row));
-        }
-        if !rows.fill().map_err(&failed)? {
-            break;
-        }
-    }
+    let (tasks, tally) = look_through(&mut rows, &layout, options)?;
     drop(rows);
     let (decoded_bytes, hash) = outgoing.finish().map_err(&failed)?;
     let bytes = incoming.finish().map_err(&failed)?;
-    let Tally { tasks, invalid, errors } = tally;
+    let (invalid, errors) = tally.into_parts();
     Ok(Received { format, bytes, decoded_bytes, tasks, invalid, errors, sha256: hex(hash) })
 }
 
-#[derive(Default)]
-struct Tally {
-    tasks: u64,
-    invalid: u64,
-    errors: Vec<LineError>,
-}
-
-impl Tally {
-    fn add(&mut self, task: &Task) {
-        self.tasks += 1;
-        let Err(error) = task.target() else { return };
-        self.invalid += 1;
-        if self.errors.len() < MAX_LINE_ERRORS {
-            let message = excerpt(error.message.as_bytes(), MAX_MESSAGE_BYTES);
-            self.errors.push(LineError { line: task.line(), code: error.code, message });
+/// Reads all rows and has them checked: how many there are, and what is wrong with which.
+fn look_through(
+    rows: &mut Rows<impl Read>,
+    layout: &Layout,
+    options: &ReceiveOptions,
+) -> Result<(u64, Tally), Failure> {
+    let parser = || layout.parser(options.reader.clone());
+    thread::scope(|scope| {
+        let mut checks = Checks::new(scope, &parser, options.threads);
+        let mut tasks = 0;
+        loop {
+            while let Some(row) = rows.next() {
+                if tasks >= options.max_tasks {
+                    let limit = options.max_tasks;
+                    return Err(Failure::Limit(ReceiveError::TooManyTasks { limit }));
+                }
+                checks.add(&row);
+                tasks += 1;
+            }
+            if !rows.fill().map_err(read_error(UPLOAD))? {
+                return Ok((tasks, checks.finish()));
+            }
         }
-    }
+    })
 }

@@ -259,11 +259,47 @@ proptest! {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let tasks: Vec<Task> = runtime.block_on(source.open(0).try_collect()).unwrap();
-        let bad: Vec<u64> =
-            tasks.iter().filter(|task| task.target().is_err()).map(Task::line).collect();
-        let errors: Vec<u64> = received.errors.iter().map(|error| error.line).collect();
+        let bad = tasks.iter().filter_map(|task| Some((task.line(), task.target().err()?)));
+        let bad: Vec<_> = bad.map(|(line, error)| (line, error.code, error.message.clone())).collect();
+        let errors = received.errors.iter();
+        let errors: Vec<_> =
+            errors.map(|error| (error.line, error.code, error.message.clone())).collect();
         prop_assert_eq!(received.tasks, tasks.len() as u64);
         prop_assert_eq!(errors, bad);
         prop_assert_eq!(&received.sha256, &source.survey().sha256);
+    }
+}
+
+/// A line of its kind, well made, bad, blank, or longer than a batch.
+fn lines() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "http://[a-z]{1,20}\\.test/[a-z]{0,40}\n",
+        "(\"http://a\\.test/\"|\\{\"url\":\"http://[a-z]{0,3}/\",\"id\":[0-9]{1,3}\\})\r?\n",
+        "http://a\\.test/,[a-z]{0,3},[0-9]{0,4}\n",
+        "[\"{,a\n]{0,12}\n",
+        "[ \n]{0,3}\n",
+        Just(format!("http://a.test/{}\n", "x".repeat(8_000))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    /// Several batches of lines, good and bad ones in turns of any length.
+    #[test]
+    fn any_number_of_threads_receives_the_same(
+        turns in prop::collection::vec((lines(), 1_usize..4_000), 1..8),
+        format in prop::sample::select(vec![InputFormat::Text, InputFormat::Ndjson, InputFormat::Csv]),
+        threads in 2_usize..6,
+        max_tasks in prop_oneof![Just(u64::MAX), 0_u64..20_000],
+    ) {
+        let header = if format == InputFormat::Csv { "url,id,timeout_ms\n" } else { "" };
+        let turns = turns.iter().map(|(line, count)| line.repeat(*count));
+        let text = header.to_owned() + &turns.collect::<String>();
+        let options = ReceiveOptions::new().with_format(format).with_max_tasks(max_tasks);
+        let [alone, together] = [1, threads].map(|threads| {
+            let (kept, result) = try_receive(text.as_bytes(), &options.clone().with_threads(threads));
+            (kept, result.map_err(|error| error.to_string()))
+        });
+        prop_assert!(alone == together, "{:?} {:?}", alone.1, together.1);
     }
 }

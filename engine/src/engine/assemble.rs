@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-use super::{ReceivedUpload, UploadOptions};
+use super::{Core, ReceivedUpload, UploadOptions};
 use crate::{
     Extractor, Fetcher, JobSpec, Refusal, RequestError, Result, Sink, Source,
     id::{JobId, UploadId},
@@ -66,6 +66,24 @@ pub struct JobContext {
     pub spec: JobSpec,
     /// The inline list, if its input is one.
     pub urls: Vec<Value>,
+    /// The workspace's external id, if the spec names a role: what a role's trust policy has to ask
+    /// for, so that nobody but its owner can have us take it on.
+    pub external_id: Option<String>,
+}
+
+impl JobContext {
+    /// The context of a job of `workspace`.
+    pub(super) async fn new(
+        core: &Core,
+        id: JobId,
+        workspace: &str,
+        spec: JobSpec,
+        urls: Vec<Value>,
+    ) -> Result<Self> {
+        let known = if spec.names_role() { core.store().workspace(workspace).await? } else { None };
+        let external_id = known.map(|known| known.external_id);
+        Ok(Self { id, workspace: workspace.to_owned(), spec, urls, external_id })
+    }
 }
 
 /// What fetches, extracts and writes.

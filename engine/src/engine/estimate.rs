@@ -37,12 +37,9 @@ impl Workspace {
     pub async fn estimate(&self, spec: &JobSpec) -> Result<Estimate, RequestError> {
         self.check(spec).await?;
         let core = self.core();
-        let mut context = JobContext {
-            id: JobId::random(),
-            workspace: self.name().to_owned(),
-            spec: spec.clone(),
-            urls: Vec::new(),
-        };
+        let (id, spec) = (JobId::random(), spec.clone());
+        let concurrency = spec.concurrency;
+        let mut context = JobContext::new(core, id, self.name(), spec, Vec::new()).await?;
         if let Input::Urls(urls) = &mut context.spec.input {
             context.urls = std::mem::take(urls);
         }
@@ -67,7 +64,7 @@ impl Workspace {
             estimate.duplicates += u64::from(!urls.insert(url.as_str()));
             estimate.hosts += u64::from(hosts.insert(task.host()));
         }
-        estimate.eta = first_guess(estimate.total, spec.concurrency);
+        estimate.eta = first_guess(estimate.total, concurrency);
         Ok(estimate)
     }
 }

@@ -61,12 +61,8 @@ impl Execution {
             counted: Mutex::new(self.entry.counters.clone()),
         });
         let urls = self.core.store().inline_urls(&self.entry.id).await?;
-        let context = JobContext {
-            id: self.entry.id.clone(),
-            workspace: self.entry.workspace.clone(),
-            spec: self.entry.spec.clone(),
-            urls,
-        };
+        let (id, spec) = (self.entry.id.clone(), self.entry.spec.clone());
+        let context = JobContext::new(&self.core, id, &self.entry.workspace, spec, urls).await?;
         self.while_leased(async {
             match self.fetch(&context, &commits, entered).await {
                 Err(error) if !matches!(error, Error::LeaseLost { .. }) => {

@@ -47,8 +47,8 @@ async fn skipped(core: &Core, job: &JobId, context: &JobContext) -> Result<Optio
     spec.defaults = context.spec.defaults.clone();
     spec.output = context.spec.output.clone();
     let urls = core.store().inline_urls(job).await?;
-    let id = job.clone();
-    let original = JobContext { id, workspace: original.workspace, spec, urls };
+    let workspace = original.workspace;
+    let original = JobContext::new(core, job.clone(), &workspace, spec, urls).await?;
     let source = open_source(core, &original).await?;
     let checkpoint = core.store().checkpoint(job).await?;
     let done = checkpoint.map(|checkpoint| checkpoint.done).unwrap_or_default();

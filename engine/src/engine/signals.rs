@@ -9,6 +9,10 @@ use tokio::sync::watch;
 
 use crate::id::JobId;
 
+/// From so many bells on those are looked for that nobody listens to: a job that has ended never
+/// rings again.
+const MIN_SWEPT: usize = 1_024;
+
 /// One bell for each job that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
@@ -19,6 +23,9 @@ impl Signals {
     /// Listens to a job; what is rung after this call is heard.
     pub(crate) fn listen(&self, job: &JobId) -> watch::Receiver<()> {
         let mut bells = self.bells();
+        if bells.len() >= MIN_SWEPT && bells.len().is_power_of_two() {
+            bells.retain(|_, bell| bell.receiver_count() > 0);
+        }
         bells.entry(job.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 

@@ -54,7 +54,8 @@ impl Core {
             Some(progress) => progress.eta.or_else(guess),
             None => guess(),
         };
-        let has_output = !job.parts.is_empty() && job.output == OutputState::Kept;
+        let is_empty = job.parts.is_empty() || job.counters.done() == 0;
+        let has_output = !is_empty && job.output == OutputState::Kept;
         let link = if job.status.is_terminal() && has_output { self.link(&job) } else { None };
         JobStatus {
             phase: phase.filter(|_| is_running),

@@ -1,6 +1,6 @@
 //! Files that are uploaded once and read by jobs.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -95,8 +95,17 @@ impl Workspace {
             expires_at: after(created_at, settings.retention.uploads),
         };
         let answer = answer.map(|answer| answer(&upload));
-        core.store().insert_upload(&upload, answer).await?;
-        Ok(upload)
+        // In a task of its own: should nobody wait any more, it is known, or its file is gone.
+        let core = Arc::clone(core);
+        let kept = tokio::spawn(async move {
+            if let Err(error) = core.store().insert_upload(&upload, answer).await {
+                core.parts.files.erase_upload(&upload.id).await?;
+                return Err(error);
+            }
+            Ok(upload)
+        });
+        let kept = kept.await.map_err(|error| RequestError::failed("upload", error))?;
+        Ok(kept?)
     }
 
     /// An upload of this workspace.

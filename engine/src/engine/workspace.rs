@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream, stream::BoxStream};
+use metrics::counter;
 use tokio::select;
 
 use super::{Core, JobEvent, JobStatus};
@@ -111,6 +112,10 @@ impl Workspace {
     pub(super) async fn check(&self, spec: &JobSpec) -> Result<Option<u64>, RequestError> {
         spec.check(self.limits())?;
         self.core.parts.assembler.check(spec)?;
+        if spec.names_role() {
+            // The external id that goes with it is made with the workspace.
+            self.credentials().await?;
+        }
         match &spec.input {
             Input::Urls(urls) => Ok(Some(urls.len() as u64).filter(|_| !spec.dedupe)),
             Input::Upload(id) => {
@@ -167,6 +172,7 @@ impl Workspace {
 
     /// Waits for a job's end. The job goes on if this is dropped.
     pub async fn wait(&self, id: &JobId) -> Result<JobStatus, RequestError> {
+        self.find(id).await?;
         loop {
             let mut changes = self.core.signals.listen(id);
             let status = self.status(id).await?;
@@ -216,6 +222,7 @@ impl Workspace {
     /// queued job is cancelled at once; one that has ended stays as it is.
     pub async fn cancel(&self, id: &JobId) -> Result<JobStatus, RequestError> {
         let job = self.find(id).await?;
+        let was_queued = job.status == Status::Queued;
         let now = self.core.now();
         let ended = JobEntry {
             status: Status::Cancelled,
@@ -226,6 +233,9 @@ impl Workspace {
         let event = Event::of(&ended, None).into_outbox(&ended)?;
         let job = self.core.store().cancel(id, now, Some(event)).await?;
         let job = job.ok_or_else(|| Refusal::not_found("job", id))?;
+        if was_queued && job.status == Status::Cancelled {
+            counter!("harvestman_jobs_ended_total", "status" => "cancelled").increment(1);
+        }
         self.core.signals.ring(id);
         self.core.mail.notify_one();
         Ok(self.core.status(job))
@@ -270,6 +280,7 @@ impl Workspace {
     /// What happens to a job from now on: progress now and whenever it comes further, parts as they
     /// are completed, and its end. The stream ends with the job.
     pub async fn events(&self, id: &JobId) -> Result<BoxStream<'static, JobEvent>, RequestError> {
+        self.find(id).await?;
         let changes = self.core.signals.listen(id);
         let status = self.status(id).await?;
         let watcher = Watcher {

@@ -176,8 +176,11 @@ fn retry(retry: RetryParams) -> Result<Arc<RetryParams>, String> {
 }
 
 fn extract_options(options: ExtractOptions) -> Result<Arc<ExtractOptions>, String> {
-    let fits = options.min_confidence.is_none_or(|least| (0.0..=1.0).contains(&least));
-    if fits { Ok(Arc::new(options)) } else { Err("min_confidence: must be 0 to 1".to_owned()) }
+    if options.min_confidence.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
+        return Err("min_confidence: must be 0 to 1".to_owned());
+    }
+    options.check_words()?;
+    Ok(Arc::new(options))
 }
 
 fn method(name: &str) -> Result<Method, String> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Constraints, Field, Kind, MAX_DEPTH, MAX_PATTERN_BYTES,
+    Constraints, Field, Kind, MAX_DEPTH, MAX_PATTERN_BYTES, reading,
     rule::read_locator,
     sketch::{Result, wrong},
 };
@@ -90,6 +90,7 @@ impl<'a> Reader<'a> {
                 wrong(&format!("{path}.x-from"), message)
             })?;
         }
+        field.reading = reading::read(path, schema, "x-")?;
         field.locator = read_locator(path, schema, field, "x-")?;
         Ok(())
     }

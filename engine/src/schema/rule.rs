@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Field, Kind, Locator, MAX_PATTERN_BYTES, Origin, Output, Pattern, SchemaError, Selector,
-    json_schema,
+    json_schema, reading,
     sketch::{Result, boolean, read_fields, read_list, read_sketch, string, wrong},
 };
 
@@ -41,8 +41,12 @@ pub(super) fn read(
     depth: usize,
     field: &mut Field,
 ) -> Result<()> {
-    if let Some(unknown) = rule.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        let message = format!("`{unknown}` is no key of a rule; there are {}", KEYS.join(", "));
+    if let Some(unknown) = rule.keys().find(|key| !is_key(key)) {
+        let message = format!(
+            "`{unknown}` is no key of a rule; there are {}, {}",
+            KEYS.join(", "),
+            reading::KEYS.join(", ")
+        );
         return Err(wrong(path, message));
     }
     read_kind(path, rule, depth, field)?;
@@ -59,9 +63,14 @@ pub(super) fn read(
     if let Some(from) = rule.get("from") {
         field.from = read_from(path, from)?;
     }
+    field.reading = reading::read(path, rule, "")?;
     json_schema::read_constraints(path, rule, field)?;
     field.locator = read_locator(path, rule, field, "")?;
     Ok(())
+}
+
+fn is_key(key: &str) -> bool {
+    KEYS.contains(&key) || reading::KEYS.contains(&key)
 }
 
 fn read_kind(path: &str, rule: &Map<String, Value>, depth: usize, field: &mut Field) -> Result<()> {

@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::{Field, Kind, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, SchemaError, json_schema, rule};
+use super::{
+    Field, Kind, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_PRECISION, SchemaError, json_schema, rule,
+};
 use crate::params::{MAX_NESTING, is_deeper_than};
 
 /// Keys by which an object is a rule; with none of them it is a nested object.
 const RULE_MARKS: &[&str] = &["type", "selector", "output", "attr", "items"];
-const TYPES: &str = "string, integer, number, boolean, date, datetime, url, any, \
+const TYPES: &str = "string, integer, number, decimal(p,s), boolean, date, datetime, url, any, \
                      `array of …`, `enum · a | b`";
 
 pub(super) type Result<T> = std::result::Result<T, SchemaError>;
@@ -103,6 +105,7 @@ pub(super) fn read_sketch(path: &str, sketch: &str, field: &mut Field) -> Result
         return Ok(());
     }
     field.kind = read_type(words).ok_or_else(|| unknown_type(path, sketch, words))?;
+    check_decimal(path, &field.kind)?;
     field.hint = hint.filter(|hint| !hint.is_empty()).map(str::to_owned);
     Ok(())
 }
@@ -132,6 +135,11 @@ fn read_type(words: &str) -> Option<Kind> {
     if let Some(element) = words.strip_prefix("array of ").or(words.strip_prefix("list of ")) {
         return Some(Kind::Array(Box::new(read_type(element.trim())?)));
     }
+    if let Some(digits) = words.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')) {
+        let (precision, scale) = digits.split_once(',')?;
+        let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
+        return Some(Kind::Decimal { precision, scale });
+    }
     let singular = words.strip_suffix('s').filter(|word| word.len() > 2).unwrap_or(words);
     Some(match singular {
         "string" | "str" | "text" => Kind::String,
@@ -144,6 +152,21 @@ fn read_type(words: &str) -> Option<Kind> {
         "any" => Kind::Any,
         _ => return None,
     })
+}
+
+fn check_decimal(path: &str, kind: &Kind) -> Result<()> {
+    match kind {
+        Kind::Array(element) => check_decimal(path, element),
+        Kind::Decimal { precision, scale }
+            if !(1..=MAX_PRECISION).contains(precision) || scale > precision =>
+        {
+            let message = format!(
+                "a decimal(p,s) has p from 1 to {MAX_PRECISION} digits, up to p of them after the point"
+            );
+            Err(wrong(path, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unknown_type(path: &str, sketch: &str, words: &str) -> SchemaError {
@@ -198,6 +221,7 @@ mod tests {
             ("int", Kind::Integer),
             ("float", Kind::Number),
             ("bool", Kind::Boolean),
+            ("decimal(10, 2)", Kind::Decimal { precision: 10, scale: 2 }),
             ("date-time", Kind::DateTime),
             ("link", Kind::Url),
             ("any", Kind::Any),
@@ -233,6 +257,8 @@ mod tests {
         assert!(error(&json!({"a": ".price"})).contains(r#"{"selector": ".price"}"#));
         assert!(error(&json!({"a": {"selector": "b", "regexp": "x"}})).contains("`regexp`"));
         assert!(error(&json!({"a": {"attr": "href"}})).contains("needs a `selector`"));
+        assert!(error(&json!({"a": "decimal(16,2)"})).contains("from 1 to 15 digits"));
+        assert!(error(&json!({"a": "decimal(2,3)[]"})).contains("up to p of them"));
         assert!(error(&json!([1])).contains("must be an object"));
         assert!(error(&json!({})).contains("no fields"));
         assert!(error(&json!({"a": "enum"})).contains("names its values"));

@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most URLs given inline; 1,000.
+    /// The most URLs given inline, [`MAX_INLINE_URLS`] at most; 1,000.
     pub inline_urls: usize,
     /// The most URLs of one job; 1,000,000.
     pub urls: u64,
@@ -30,6 +30,8 @@ pub struct Limits {
     pub cancel_grace: Duration,
 }
 
+/// The most URLs that may ever be given inline.
+pub const MAX_INLINE_URLS: usize = 100_000;
 /// The smallest `max_part_bytes` that may be asked for: 1 MiB.
 pub const MIN_PART_BYTES: u64 = 1024 * 1024;
 /// The longest name of a job, in characters.

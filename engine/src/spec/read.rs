@@ -1,12 +1,15 @@
 //! Reads a job from a request: every unknown key, every limit, every contradiction by its path.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::{
     FailIf, Input, InputFormat, JobSpec, Limits, OnInvalid, OutputCompression, OutputFormat,
     OutputSpec, RetryFilter, WebhookSpec,
-    limits::{MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
+    limits::{MAX_INLINE_URLS, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
 };
 use crate::{
     Line, Params, Task,
@@ -37,7 +40,7 @@ pub struct Submission {
 struct Body {
     name: Option<String>,
     input: Option<InputBody>,
-    urls: Option<Vec<Value>>,
+    urls: Option<Urls>,
     defaults: Option<Params>,
     concurrency: Option<usize>,
     output: Option<OutputSpec>,
@@ -55,7 +58,7 @@ struct Body {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InputBody {
-    urls: Option<Vec<Value>>,
+    urls: Option<Urls>,
     upload_id: Option<UploadId>,
     s3_uri: Option<String>,
     gcs_uri: Option<String>,
@@ -63,6 +66,36 @@ struct InputBody {
     external_id: Option<String>,
     region: Option<String>,
     format: Option<InputFormat>,
+}
+
+/// An inline list. What is far beyond any limit is read over, so that a body of nothing but commas
+/// takes no memory to speak of.
+struct Urls(Vec<Value>);
+
+impl<'de> Deserialize<'de> for Urls {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(UrlsVisitor)
+    }
+}
+
+struct UrlsVisitor;
+
+impl<'de> Visitor<'de> for UrlsVisitor {
+    type Value = Urls;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of URLs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Urls, A::Error> {
+        let mut urls = Vec::new();
+        while urls.len() <= MAX_INLINE_URLS {
+            let Some(url) = list.next_element()? else { return Ok(Urls(urls)) };
+            urls.push(url);
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Urls(urls))
+    }
 }
 
 /// What may be changed in a retry.
@@ -117,7 +150,7 @@ impl JobSpec {
         let mut spec = Self::new(input.into_input()?);
         spec.name = body.name;
         spec.defaults = body.defaults.unwrap_or_default();
-        spec.concurrency = body.concurrency.unwrap_or(spec.concurrency);
+        spec.concurrency = body.concurrency.unwrap_or(spec.concurrency.min(limits.concurrency));
         spec.output = body.output.unwrap_or_default();
         spec.webhook = body.webhook.map(|webhook| webhook.0);
         spec.max_credits = body.max_credits;
@@ -269,7 +302,7 @@ impl JobSpec {
 }
 
 impl InputBody {
-    fn of_urls(urls: Vec<Value>) -> Self {
+    fn of_urls(urls: Urls) -> Self {
         Self {
             urls: Some(urls),
             upload_id: None,
@@ -306,7 +339,7 @@ impl InputBody {
         {
             return Err(conflict([*name, "input.s3_uri"], "goes with an s3_uri only"));
         }
-        if let Some(urls) = self.urls {
+        if let Some(Urls(urls)) = self.urls {
             return Ok(Input::Urls(urls));
         }
         if let Some(id) = self.upload_id {

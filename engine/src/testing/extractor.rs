@@ -45,7 +45,9 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         (Kind::Url, Value::String(text)) => Url::parse(text).is_ok(),
         (Kind::Enum(values), Value::String(text)) => values.contains(text),
         (Kind::Integer, Value::Number(number)) => number.is_i64(),
-        (Kind::Number, Value::Number(number)) => number.as_f64().is_some_and(f64::is_finite),
+        (Kind::Number | Kind::Decimal { .. }, Value::Number(number)) => {
+            number.as_f64().is_some_and(f64::is_finite)
+        }
         (Kind::Array(kind), Value::Array(values)) => values.iter().all(|value| fits(kind, value)),
         (Kind::Object(fields), Value::Object(object)) => fields
             .iter()

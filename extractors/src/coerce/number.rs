@@ -16,11 +16,13 @@ pub(crate) fn strict(text: &str) -> Option<f64> {
 }
 
 /// The first number of a text; a range gives its low end, a percentage gives none.
-pub(crate) fn of_text(text: &str) -> Option<f64> {
+///
+/// What begins a fraction is told from the number itself, unless it is said.
+pub(crate) fn of_text(text: &str, decimal: Option<&str>) -> Option<f64> {
     if text.len() > MAX_NUMBER_BYTES {
         return None;
     }
-    let price = Price::from_string(text);
+    let price = Price::parse(Some(text), None, decimal, None);
     let amount = price.amount?;
     let negative = text.trim_start().starts_with(['-', '−'])
         && text
@@ -44,8 +46,19 @@ fn magnitude(text: &str, amount: &str) -> Option<f64> {
     letters.next().is_none_or(|next| !next.is_alphanumeric()).then_some(factor)
 }
 
-/// The JSON number of a kind; `None` for a fraction that should be an integer.
+/// A number of so many digits at most, rounded to so many after the point.
+fn decimal(number: f64, precision: u8, scale: u8) -> Option<Value> {
+    let unit = 10f64.powi(i32::from(scale));
+    let units = (number * unit).round();
+    let fits = units.abs() < 10f64.powi(i32::from(precision));
+    fits.then(|| Number::from_f64(units / unit).map(Value::Number)).flatten()
+}
+
+/// The JSON number of a kind; `None` for a fraction that should be an integer, and for too many digits.
 pub(crate) fn value(number: f64, kind: &Kind) -> Option<Value> {
+    if let Kind::Decimal { precision, scale } = kind {
+        return decimal(number, *precision, *scale);
+    }
     if !matches!(kind, Kind::Integer) {
         return Number::from_f64(number).map(Value::Number);
     }
@@ -74,9 +87,11 @@ mod tests {
             ("call us", None),
             ("", None),
         ] {
-            assert_eq!(of_text(text), number, "{text}");
+            assert_eq!(of_text(text, None), number, "{text}");
         }
-        assert_eq!(of_text(&format!("{} 7", "x".repeat(300))), None);
+        assert_eq!(of_text(&format!("{} 7", "x".repeat(300)), None), None);
+        assert_eq!(of_text("1,234", Some(",")), Some(1.234));
+        assert_eq!(of_text("1.234", Some(",")), Some(1234.0));
     }
 
     #[test]
@@ -88,5 +103,8 @@ mod tests {
         }
         assert_eq!(value(1e300, &Kind::Integer), None);
         assert_eq!(value(-3.0, &Kind::Integer), Some(Value::from(-3)));
+        let money = Kind::Decimal { precision: 5, scale: 2 };
+        assert_eq!(value(19.904, &money), Some(Value::from(19.9)));
+        assert_eq!(value(1000.0, &money), None);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Headings {
     all: Vec<Heading>,
     pub(crate) title: Option<String>,
     main: Option<usize>,
+    /// How much of the title that has it the main heading is, up to 1.
+    share: f64,
     /// Whether the title has the main heading too.
     pub(crate) is_confirmed: bool,
 }
@@ -29,8 +31,15 @@ pub(crate) struct Heading {
     pub(crate) text: String,
     level: u8,
     zones: Zones,
-    /// It is a link to the site's first page, and thus the name of the site.
+    /// It is a link to the site's first page or a logo, and thus the name of the site.
     is_home: bool,
+}
+
+impl Heading {
+    /// The parts of the page that it stands in.
+    pub(crate) fn zones(&self) -> Zones {
+        self.zones
+    }
 }
 
 impl Headings {
@@ -41,7 +50,7 @@ impl Headings {
             _ => 3,
         };
         let text = tree.text(place, MAX_HEADING_BYTES);
-        let is_home = leads_home(tree, place);
+        let is_home = leads_home(tree, place) || is_logo(tree, place);
         if self.all.len() < MAX_HEADINGS
             && text.chars().any(char::is_alphanumeric)
             && !zones.has(Zones::INVISIBLE)
@@ -92,12 +101,21 @@ impl Headings {
                 best = score;
                 self.main = Some(number);
                 self.is_confirmed = is_said;
+                let shortest =
+                    titles.iter().filter(|title| is_in(&said, title)).map(String::len).min();
+                self.share = said.len() as f64 / shortest.unwrap_or(said.len()).max(1) as f64;
             }
         }
     }
 
     pub(crate) fn main(&self) -> Option<&Heading> {
         self.main.map(|number| &self.all[number])
+    }
+
+    /// Whether the title says it and little else: a word of the title may be the name of a section.
+    pub(crate) fn is_most_of_title(&self) -> bool {
+        const LEAST_SHARE: f64 = 0.25;
+        self.is_confirmed && self.share >= LEAST_SHARE
     }
 
     /// Whether a name is that of the main heading, or the other way round.
@@ -129,28 +147,38 @@ impl Headings {
 
 /// A title without the name of the site, which stands at one of its ends.
 pub(crate) fn without_site(title: &str, site: Option<&str>, host: &str) -> String {
+    without(title, site, host, false)
+}
+
+/// A name without that of the site behind it; before it, it may be the maker's.
+pub(crate) fn without_site_behind(name: &str, site: Option<&str>, host: &str) -> String {
+    without(name, site, host, true)
+}
+
+fn without(title: &str, site: Option<&str>, host: &str, only_behind: bool) -> String {
     let mut text = title.trim().to_owned();
     let host = simple(host);
     // `shop.test` of `www.shop.test`, as a text ends with it.
     let domain =
-        host.strip_prefix("www ").filter(|domain| domain.contains(' ')).unwrap_or_default();
+        Some(host.strip_prefix("www ").unwrap_or(&host)).filter(|domain| domain.contains(' '));
+    let domain = domain.unwrap_or_default();
+    let is_site = |part: &str| {
+        let part = simple(part);
+        let plain: String = part.chars().filter(|c| *c != ' ').collect();
+        !plain.is_empty()
+            && (site.is_some_and(|site| simple(site) == part)
+                || plain.len() >= 3 && host.replace(' ', "").contains(&plain)
+                || !domain.is_empty() && part.ends_with(domain))
+    };
     for _ in 0..3 {
         let Some(shorter) = SEPARATORS.iter().find_map(|mark| {
-            let is_site = |part: &str| {
-                let part = simple(part);
-                let plain: String = part.chars().filter(|c| *c != ' ').collect();
-                !plain.is_empty()
-                    && (site.is_some_and(|site| simple(site) == part)
-                        || plain.len() >= 3 && host.replace(' ', "").contains(&plain)
-                        || !domain.is_empty() && part.ends_with(domain))
-            };
             if let Some((head, tail)) = text.rsplit_once(mark)
                 && is_site(tail)
                 && !head.trim().is_empty()
             {
                 return Some(head.trim().to_owned());
             }
-            let (head, tail) = text.split_once(mark)?;
+            let (head, tail) = text.split_once(mark).filter(|_| !only_behind)?;
             (is_site(head) && !tail.trim().is_empty()).then(|| tail.trim().to_owned())
         }) else {
             break;
@@ -200,6 +228,21 @@ fn leads_home(tree: &Tree<'_>, place: Place) -> bool {
     !link.starts_with('#') && is_first(path)
 }
 
+/// Whether the class or id of a heading or of what is around it calls it the site's logo.
+fn is_logo(tree: &Tree<'_>, place: Place) -> bool {
+    let says = |value: &str| {
+        let value = value.to_ascii_lowercase();
+        ["logo", "site-title", "site-name", "sitename", "blog-title", "blog-name"]
+            .iter()
+            .any(|word| value.contains(word))
+    };
+    let named = |place: Place| {
+        let mut values = ["class", "id"].iter().filter_map(|name| tree.raw_attribute(place, name));
+        values.any(|value| value.len() <= 200 && says(value))
+    };
+    named(place) || tree.ancestors(place).next().is_some_and(named)
+}
+
 fn overlap(a: &str, b: &str) -> f64 {
     let words: Vec<&str> = b.split(' ').filter(|word| !word.is_empty()).collect();
     let own: Vec<&str> = a.split(' ').filter(|word| !word.is_empty()).collect();
@@ -236,6 +279,11 @@ mod tests {
         let none = headings("<title>Brass Lamp</title><h2>Menu</h2><h2>Brass Lamp</h2>");
         assert_eq!(none.main().unwrap().text, "Brass Lamp");
         assert!(none.is_confirmed);
+        let logo = headings("<title>A lamp | News</title><h1 class=logo>News</h1><h2>A lamp</h2>");
+        assert_eq!(logo.main().unwrap().text, "A lamp");
+        let section =
+            headings("<title>How lamps are made - News and more of it</title><h1>News</h1>");
+        assert!(section.is_confirmed && !section.is_most_of_title());
         assert_eq!(headings("<title>x</title><h1>Only one</h1>").main().unwrap().text, "Only one");
     }
 
@@ -250,5 +298,6 @@ mod tests {
         ] {
             assert_eq!(without_site(title, site, host), expected, "{title}");
         }
+        assert_eq!(without_site_behind("Acme: Lamp | Acme", None, "acme.test"), "Acme: Lamp");
     }
 }

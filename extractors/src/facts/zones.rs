@@ -61,8 +61,8 @@ impl Zones {
             | "breadcrumbs" | "widget" | "newsletter" | "cookie" | "cookies" | "advert" | "ads"
             | "social" | "share" => Self::FRAME,
             "related" | "recommend" | "recommended" | "recommendation" | "recommendations"
-            | "similar" | "upsell" | "upsells" | "crosssell" | "crosssells" | "cross" | "cart"
-            | "basket" | "minicart" | "recently" | "carousel" | "accessories" | "alsobought"
+            | "similar" | "upsell" | "upsells" | "crosssell" | "crosssells" | "cross"
+            | "minicart" | "recently" | "carousel" | "accessories" | "alsobought"
             | "bestseller" | "bestsellers" | "popular" | "trending" | "suggestion"
             | "suggestions" | "others" | "teaser" | "teasers" | "wishlist" | "compare"
             | "bundle" => Self::RELATED,

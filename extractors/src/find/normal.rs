@@ -6,7 +6,7 @@ use url::Url;
 
 use super::availability;
 use crate::{
-    coerce::{Coercer, date, duration, number},
+    coerce::{Coercer, duration, is_number, number, reading::Reading},
     concept::Rule,
     money,
     text::{clean, collapse},
@@ -20,7 +20,8 @@ const MAX_SHORT_BYTES: usize = 160;
 pub(crate) struct Normal<'a> {
     pub(crate) rule: Rule,
     pub(crate) base: &'a Url,
-    /// `3/4/2024` is the fourth of March.
+    pub(crate) reading: &'a Reading,
+    /// `3/4/2024` is the fourth of March, unless the reading says otherwise.
     pub(crate) month_first: bool,
 }
 
@@ -50,11 +51,13 @@ impl Normal<'_> {
     fn scalar(self, raw: &Value, kind: &Kind) -> Result<Value, String> {
         match (raw, kind) {
             (Value::Number(number), Kind::Integer) if number.is_i64() => Ok(raw.clone()),
-            (Value::Number(number), Kind::Number) if self.rule != Rule::Price => number
-                .as_f64()
-                .filter(|number| number.is_finite())
-                .and_then(|number| number::value(number, kind))
-                .ok_or_else(|| "it is too large".to_owned()),
+            (Value::Number(number), Kind::Number)
+                if self.rule != Rule::Price && self.reading.unit.is_none() =>
+            {
+                let number = number.as_f64().filter(|number| number.is_finite());
+                let value = number.and_then(|number| number::value(number, kind));
+                value.ok_or_else(|| "it is too large".to_owned())
+            }
             (Value::Bool(_), Kind::Boolean) => Ok(raw.clone()),
             (Value::Bool(is_there), _) if self.rule == Rule::Availability => {
                 self.text(if *is_there { "InStock" } else { "OutOfStock" }, kind, true)
@@ -77,9 +80,7 @@ impl Normal<'_> {
             (Kind::Url, _) | (_, Rule::Url | Rule::Image | Rule::Website) => {
                 &["url", "@id", "contentUrl", "@value", "thumbnailUrl"]
             }
-            (Kind::Number | Kind::Integer, _) => {
-                &["value", "@value", "price", "ratingValue", "name"]
-            }
+            (kind, _) if is_number(kind) => &["value", "@value", "price", "ratingValue", "name"],
             _ => &["name", "@value", "value", "text", "headline", "alternateName", "url", "@id"],
         };
         let mut failure = None;
@@ -95,18 +96,20 @@ impl Normal<'_> {
 
     fn text(self, text: &str, kind: &Kind, is_machine: bool) -> Result<Value, String> {
         let text = clean(text);
-        let coercer = Coercer { base: self.base };
+        let coercer = self.coercer();
         match (kind, self.rule) {
             (Kind::String, _) => self.string(&text).map(Value::String),
-            (Kind::Number | Kind::Integer, Rule::Duration)
-                if !text.bytes().all(|byte| byte.is_ascii_digit()) =>
+            (kind, Rule::Duration)
+                if is_number(kind)
+                    && self.reading.unit.is_none()
+                    && !text.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
                 let minutes =
                     duration::minutes(&text).ok_or_else(|| format!("{text:?} is no duration"))?;
                 number::value(minutes, kind)
                     .ok_or_else(|| format!("{text:?} is no whole number of minutes"))
             }
-            (Kind::Number | Kind::Integer, Rule::Price | Rule::OldPrice) => {
+            (kind, Rule::Price | Rule::OldPrice) if is_number(kind) => {
                 let value = coercer.number(&text, kind, is_machine)?;
                 // A shop's program writes 0 for a price that it doesn't tell.
                 let least = if is_machine { f64::MIN_POSITIVE } else { 0.0 };
@@ -114,7 +117,7 @@ impl Normal<'_> {
                 let is_sole = is_machine || is_price_text(&text);
                 if is_price && is_sole { Ok(value) } else { Err(format!("{text:?} is no price")) }
             }
-            (Kind::Number | Kind::Integer, Rule::Rating) => {
+            (kind, Rule::Rating) if is_number(kind) => {
                 let value = coercer.number(&text, kind, is_machine)?;
                 let fits = value.as_f64().is_some_and(|rating| (0.0..=100.0).contains(&rating));
                 if fits { Ok(value) } else { Err(format!("{text:?} is no rating")) }
@@ -132,7 +135,8 @@ impl Normal<'_> {
                 self.date(&text).map(Value::String).ok_or_else(|| format!("{text:?} is not a date"))
             }
             (Kind::DateTime, _) => {
-                let moment = date::datetime(&text).or_else(|| date::datetime(&self.date(&text)?));
+                let moment = coercer.datetime(&text);
+                let moment = moment.or_else(|| coercer.datetime(&self.date(&text)?));
                 moment.map(Value::String).ok_or_else(|| format!("{text:?} is not a datetime"))
             }
             _ if is_machine => coercer.machine_text(&text, kind),
@@ -140,8 +144,12 @@ impl Normal<'_> {
         }
     }
 
+    fn coercer(&self) -> Coercer<'_> {
+        Coercer { base: self.base, reading: self.reading }
+    }
+
     fn date(self, text: &str) -> Option<String> {
-        date::date(text, self.month_first)
+        self.coercer().date(text, self.month_first)
     }
 
     /// A string, in the form that its meaning asks for.
@@ -320,6 +328,16 @@ const BEFORE_PERSON: &[&str] = &[
     "recipe by",
     "reported by",
     "submitted by",
+    "eingestellt von",
+    "gepostet von",
+    "veröffentlicht von",
+    "publié par",
+    "écrit par",
+    "pubblicato da",
+    "scritto da",
+    "geschreven door",
+    "skrevet av",
+    "skriven av",
     "by",
     "von",
     "par",
@@ -394,7 +412,7 @@ fn person(text: &str) -> Option<String> {
         && !name.starts_with('@')
         && !name.starts_with("www.");
     let is_nobody = matches!(
-        lower.as_str(),
+        name.to_lowercase().as_str(),
         "admin"
             | "administrator"
             | "author"
@@ -419,10 +437,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::coerce::reading::PLAIN;
 
     fn string(rule: Rule, text: &str) -> String {
         let base = Url::parse("https://a.test/").unwrap();
-        let normal = Normal { rule, base: &base, month_first: false };
+        let normal = Normal { rule, base: &base, reading: &PLAIN, month_first: false };
         normal
             .value(&json!(text), &Kind::String, false)
             .map_or_else(|_| "!".to_owned(), |value| value.as_str().unwrap().to_owned())
@@ -435,6 +454,7 @@ mod tests {
             (Rule::Person, "By: Ann Lee, Published Monday", "Ann Lee"),
             (Rule::Person, "https://a.test/ann", "!"),
             (Rule::Person, "admin", "!"),
+            (Rule::Person, "Eingestellt von Unknown", "!"),
             (Rule::Identifier, "SKU: AB-12", "AB-12"),
             (Rule::Identifier, "see the table", "!"),
             (Rule::Identifier, "Item # 418295", "418295"),

@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
-use super::{Finder, Source, availability};
+use super::{
+    Finder, Source, availability,
+    kicker::{self, Part},
+};
 use crate::{
     concept::Rule,
-    facts::{Beside, Fit, Zones},
+    facts::{Beside, Fit, Heading, Zones},
     money,
     tree::{Place, Tag},
 };
@@ -63,20 +66,20 @@ impl Finder<'_> {
         let headings = &self.facts.headings;
         if let Some(heading) = headings.main() {
             let weight = match (headings.is_confirmed, &headings.title) {
-                (true, _) => 0.9,
+                (true, _) if headings.is_most_of_title() => 0.9,
+                (true, _) => 0.6,
                 (false, None) => 0.75,
                 (false, Some(_)) => 0.55,
             };
             let text = self.without_site(&heading.text);
-            self.text(Source::Heading, weight, &text, "h1");
-            // A line above the heading proper often stands within it, apart by its style only.
-            let tree = &self.facts.tree;
-            let pieces = tree.children(heading.place).map(|piece| tree.text(piece, MAX_LONG_BYTES));
-            let pieces: Vec<String> = pieces.filter(|piece| !piece.is_empty()).collect();
-            if pieces.len() > 1
-                && let Some(longest) = pieces.iter().max_by_key(|piece| piece.len())
-            {
-                self.text(Source::Heading, 0.82 * weight, longest, "h1 part");
+            let (whole, part) = match kicker::proper(&self.facts.tree, heading.place) {
+                Some(Part::Marked(text)) => (0.8, Some((0.95, text))),
+                Some(Part::Longest(text)) => (1.0, Some((0.82, text))),
+                None => (1.0, None),
+            };
+            self.text(Source::Heading, whole * weight, &text, "h1");
+            if let Some((share, text)) = part {
+                self.text(Source::Heading, share * weight, &text, "h1 part");
             }
         }
         if let Some(title) = headings.title.clone() {
@@ -296,11 +299,14 @@ impl Finder<'_> {
     pub(super) fn zone_factor(&self, place: Place) -> f64 {
         let zones = self.facts.zones(place);
         let mut factor = 1.0;
-        if zones.has(Zones::FRAME) {
+        if self.is_apart(zones, Zones::FRAME) {
             factor *= 0.45;
         }
-        if zones.has(Zones::RELATED) {
+        if self.is_apart(zones, Zones::RELATED) {
             factor *= 0.4;
+        }
+        if matches!(self.concept.rule, Rule::Person | Rule::Date) && self.is_beside_heading(place) {
+            factor = f64::max(factor, 0.8);
         }
         if zones.has(Zones::HIDDEN) {
             factor *= 0.6;
@@ -311,6 +317,20 @@ impl Finder<'_> {
             factor *= 0.3;
         }
         factor
+    }
+
+    /// Whether a zone tells a place apart: what the main heading stands in too doesn't.
+    fn is_apart(&self, zones: Zones, zone: Zones) -> bool {
+        let main = self.facts.headings.main().map(Heading::zones).unwrap_or_default();
+        zones.has(zone) && !main.has(zone)
+    }
+
+    /// Whether it stands where the line with author and date stands, whatever that is in.
+    fn is_beside_heading(&self, place: Place) -> bool {
+        const NODES: usize = 20;
+        let headings = &self.facts.headings;
+        let main = headings.main().filter(|_| headings.is_most_of_title());
+        main.is_some_and(|heading| place.abs_diff(heading.place) <= NODES)
     }
 
     /// More for what stands soon after the main heading.
@@ -358,8 +378,8 @@ impl Finder<'_> {
         for place in 1..tree.len() {
             let zones = facts.zones(place);
             if zones.has(Zones::INVISIBLE)
-                || zones.has(Zones::RELATED)
-                || zones.has(Zones::COMMENTS)
+                || self.is_apart(zones, Zones::RELATED)
+                || self.is_apart(zones, Zones::COMMENTS)
                 || zones.has(Zones::HEAD)
             {
                 continue;
@@ -565,10 +585,10 @@ impl Finder<'_> {
     }
 }
 
-/// A date in an address such as `/2024/03/12/`.
+/// A date in an address such as `/2024/03/12/` or `/20240312-a-title`.
 fn date_in_path(path: &str) -> Option<String> {
-    let parts: Vec<&str> = path.split(['/', '-', '_']).collect();
-    parts.windows(3).find_map(|window| {
+    let parts: Vec<&str> = path.split(['/', '-', '_', '.']).collect();
+    let apart = parts.windows(3).find_map(|window| {
         let [year, month, day] = [window[0], window[1], window[2]];
         let is_number = |text: &str, length: std::ops::RangeInclusive<usize>| {
             length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -578,7 +598,10 @@ fn date_in_path(path: &str) -> Option<String> {
             && is_number(month, 1..=2)
             && is_number(day, 1..=2);
         fits.then(|| format!("{year}-{month:0>2}-{day:0>2}"))
-    })
+    });
+    let is_one = |part: &&str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut in_one = parts.iter().copied().filter(is_one).map(str::to_owned);
+    apart.or_else(|| in_one.find(|part| part.starts_with("19") || part.starts_with("20")))
 }
 
 #[cfg(test)]
@@ -589,7 +612,8 @@ mod tests {
     fn dates_in_addresses_are_whole() {
         assert_eq!(date_in_path("/blog/2024/3/12/x").as_deref(), Some("2024-03-12"));
         assert_eq!(date_in_path("/2024-03-12-x").as_deref(), Some("2024-03-12"));
-        assert_eq!(date_in_path("/2024/03/title"), None);
+        assert_eq!(date_in_path("/a/20240312-x.html").as_deref(), Some("20240312"));
+        assert_eq!(date_in_path("/2024/03/title-12345678"), None);
         assert_eq!(date_in_path("/5000/03/12"), None);
     }
 }

@@ -1,13 +1,14 @@
 //! Candidates from structured data: entities, meta tags, the state of scripts.
 
-use harvestman_engine::{Field, Kind};
+use harvestman_engine::{Field, Kind, schema::Reading as ReadingRule};
 use serde_json::{Map, Value};
 
 use super::{Finder, Found, Normal, Source, availability};
 use crate::{
+    coerce::reading::Reading,
     concept::{Concept, Rule},
     entity::{Entities, Entity, SPECIFIC, Syntax},
-    facts::{Leaf, words::each_word},
+    facts::{Leaf, without_site, without_site_behind, words::each_word},
     plan::{Meaning, Plan},
 };
 
@@ -63,7 +64,8 @@ pub(crate) fn settled(
         Rule::Url | Rule::Language | Rule::Site | Rule::Website | Rule::Image
     );
     // The headline of a text is as often that of its preview; people read the heading.
-    let is_headline = concept.rule == Rule::Name && entity.is_article();
+    let is_name = concept.rule == Rule::Name;
+    let is_headline = is_name && entity.is_article();
     if needs_page || is_headline {
         return None;
     }
@@ -72,6 +74,9 @@ pub(crate) fn settled(
         let value = typed(entities, &values, &field.kind, normal)?;
         Some((path, (value, values)))
     })?;
+    if is_name && value.0.as_str().is_some_and(ends_with_domain) {
+        return None;
+    }
     let (value, values) = value;
     let raw = values.first().map(|value| shown(value)).unwrap_or_default();
     Some(Found {
@@ -81,6 +86,15 @@ pub(crate) fn settled(
         raw,
         path: path.to_owned(),
     })
+}
+
+/// Whether a name ends with that of a site, which the page itself tells for sure.
+fn ends_with_domain(name: &str) -> bool {
+    let (before, last) = name.rsplit_once(' ').unwrap_or(("", name));
+    let tail = last.rsplit_once('.').map_or("", |(_, tail)| tail);
+    !before.is_empty()
+        && (2..=6).contains(&tail.len())
+        && tail.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 fn shown(value: &Value) -> String {
@@ -138,7 +152,10 @@ fn one(entities: &Entities, value: &Value, kind: &Kind, normal: Normal<'_>) -> O
     let mut nested = Map::new();
     for field in fields {
         let concept = Concept::of(&field.name);
-        let normal = Normal { rule: concept.rule, ..normal };
+        let reading = Reading::new(field, None, "").unwrap_or_default();
+        let is_own = field.reading != ReadingRule::default();
+        let reading = if is_own { &reading } else { normal.reading };
+        let normal = Normal { rule: concept.rule, reading, ..normal };
         let found = paths(&concept, &field.name).find_map(|path| {
             let path =
                 path.strip_prefix("offers.").filter(|_| !is_whole(entities, value)).unwrap_or(path);
@@ -216,10 +233,9 @@ impl Finder<'_> {
             });
             match found {
                 Some((rank, path, mut value, raw)) => {
-                    if let (Rule::Name, Value::String(title)) = (concept.rule, &value)
-                        && (entity.is_article() || entity.prior <= GENERIC)
-                    {
-                        value = Value::String(self.without_site(title));
+                    if let (Rule::Name, Value::String(title)) = (concept.rule, &value) {
+                        let is_text = entity.is_article() || entity.prior <= GENERIC;
+                        value = Value::String(self.without_site_of(title, is_text));
                     }
                     let weight = weight * share * (1.0 - 0.02 * rank.min(10) as f64);
                     let (raw, path) = (shown(&raw), path.to_owned());
@@ -295,8 +311,18 @@ impl Finder<'_> {
     }
 
     pub(super) fn without_site(&self, title: &str) -> String {
+        self.without_site_of(title, true)
+    }
+
+    /// A title or a name without that of the site; before the name of a thing it may be its maker's.
+    fn without_site_of(&self, title: &str, is_text: bool) -> String {
         let site = self.facts.meta("og:site_name").next();
-        crate::facts::without_site(title, site, self.facts.address.host_str().unwrap_or_default())
+        let host = self.facts.address.host_str().unwrap_or_default();
+        if is_text {
+            without_site(title, site, host)
+        } else {
+            without_site_behind(title, site, host)
+        }
     }
 
     /// Values of the scripts' state whose key is one of the field's names.

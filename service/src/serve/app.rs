@@ -1,11 +1,12 @@
 //! What every request is answered with, and the way of a request to its handler.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use harvestman::{Engine, fetchers, spec::Limits};
 use http::uri::Authority;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -41,6 +42,10 @@ pub(crate) struct App {
     pub(crate) previews: Places,
     pub(crate) event_streams: Places,
     pub(crate) uploads: Places,
+    pub(crate) dry_runs: Places,
+    pub(crate) large_bodies: Semaphore,
+    /// Where the results are, each in a directory of its job.
+    pub(crate) results: PathBuf,
 }
 
 /// What writes the figures down.

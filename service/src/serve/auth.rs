@@ -1,6 +1,13 @@
 //! Who asks, and what they may do.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -13,6 +20,7 @@ use harvestman::{
     store::{Scope, Store},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use tokio::time::sleep;
 
 use super::{
     app::App,
@@ -21,8 +29,8 @@ use super::{
     key::hash,
 };
 
-/// The longest key that is looked at, in bytes.
-const MAX_KEY_BYTES: usize = 256;
+/// How often a stream makes sure that its key was not revoked.
+const RECHECK: Duration = Duration::from_secs(15);
 /// How a browser names the relation of a request to the page that makes it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -31,6 +39,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) struct Keys {
     declared: HashMap<String, DeclaredKey>,
     store: Arc<dyn Store>,
+    /// Keys are revoked, and stay: where there was one, there always is.
+    is_locked: AtomicBool,
 }
 
 /// Somebody with a key, or anybody on a service without keys.
@@ -38,30 +48,46 @@ pub(crate) struct Keys {
 pub(crate) struct Caller {
     pub(crate) workspace: Workspace,
     pub(crate) scopes: Vec<Scope>,
+    /// The hash of the key.
+    key: Option<String>,
+}
+
+impl Caller {
+    /// Ends when the key is no longer good for what it was: looks every [`RECHECK`].
+    pub(crate) async fn locked_out(self, app: Arc<App>) {
+        let is_in = async || match &self.key {
+            Some(key) => app.keys.find(key).await.is_ok(),
+            None => app.keys.is_empty().await.unwrap_or(true),
+        };
+        while is_in().await {
+            sleep(RECHECK).await;
+        }
+    }
 }
 
 impl Keys {
     pub(crate) fn new(declared: DeclaredKeys, store: Arc<dyn Store>) -> Self {
         let declared = declared.0.into_iter().map(|key| (key.hash.clone(), key)).collect();
-        Self { declared, store }
+        Self { declared, store, is_locked: AtomicBool::new(false) }
     }
 
     /// Whether there is no key at all, so that everybody on this machine is let in.
     pub(crate) async fn is_empty(&self) -> harvestman::Result<bool> {
-        Ok(self.declared.is_empty() && self.store.keys(None).await?.is_empty())
+        if !self.declared.is_empty() || self.is_locked.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let is_empty = self.store.keys(None).await?.is_empty();
+        self.is_locked.store(!is_empty, Ordering::Relaxed);
+        Ok(is_empty)
     }
 
-    /// The workspace and the scopes of a key.
-    async fn find(&self, key: &str) -> Result<(String, Vec<Scope>), ApiError> {
+    /// The workspace and the scopes of the key with this hash.
+    async fn find(&self, hash: &str) -> Result<(String, Vec<Scope>), ApiError> {
         let unknown = || refused(ErrorCode::UnknownKey, "this key is none of this service");
-        if key.len() > MAX_KEY_BYTES {
-            return Err(unknown());
-        }
-        let hash = hash(key);
-        if let Some(key) = self.declared.get(&hash) {
+        if let Some(key) = self.declared.get(hash) {
             return Ok((key.workspace.clone(), key.scopes.clone()));
         }
-        let key = self.store.key_by_hash(&hash).await?.ok_or_else(unknown)?;
+        let key = self.store.key_by_hash(hash).await?.ok_or_else(unknown)?;
         if key.revoked_at.is_some() {
             return Err(refused(ErrorCode::Revoked, format!("key {} was revoked", key.id)));
         }
@@ -75,7 +101,8 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let (name, scopes) = match bearer(request.headers())? {
+    let key = bearer(request.headers())?.map(hash);
+    let (name, scopes) = match &key {
         Some(key) => app.keys.find(key).await?,
         None if app.keys.is_empty().await? => {
             check_origin(&app, &request)?;
@@ -88,7 +115,7 @@ pub(crate) async fn authenticate(
     };
     let remaining = app.rates.take(&name)?;
     tracing::debug!(workspace = name, "authenticated");
-    let caller = Caller { workspace: app.engine.workspace(&name), scopes };
+    let caller = Caller { workspace: app.engine.workspace(&name), scopes, key };
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     remaining.mark(&mut response);

@@ -14,10 +14,18 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, timeout, timeout_at},
+};
 
-use super::error::{ApiError, ErrorCode};
+use super::{
+    app::App,
+    error::{ApiError, ErrorCode},
+};
 
+/// A body of more bytes than this is large.
+const LARGE_BYTES: usize = 64 * 1024;
 /// How many bytes of a refused body are read on, so that the client gets to read why.
 const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
 /// For how long.
@@ -25,19 +33,34 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// The least speed of an upload: what is slower holds a place for nothing.
 const MIN_BYTES_PER_S: u64 = 16 * 1024;
 
+/// A JSON body that was read whole.
+pub(crate) struct Json<'a> {
+    pub(crate) bytes: Bytes,
+    /// Held for as long as what was read from it is in memory.
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Json<'_> {
+    /// Whether it takes long enough to read to be read on a thread of its own.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes.len() > LARGE_BYTES
+    }
+}
+
 /// Reads a whole JSON body. Its bytes are checked by whoever reads them.
-pub(crate) async fn json(
+pub(crate) async fn json<'a>(
+    app: &'a App,
     headers: &HeaderMap,
     body: Body,
-    most: usize,
-    time: Duration,
-) -> Result<Bytes, ApiError> {
+) -> Result<Json<'a>, ApiError> {
     check_json(headers)?;
+    let (most, time) = (app.limits().body_bytes, app.client_timeout);
     let mut body = body.into_data_stream();
     if length(headers).is_some_and(|length| length > most as u64) {
         return Err(too_large(most));
     }
     let end = Instant::now() + time;
+    let mut permit = None;
     let mut read = BytesMut::new();
     while let Some(chunk) = timeout_at(end, body.next()).await.map_err(|_| late())? {
         let chunk = chunk.map_err(|_| broken())?;
@@ -45,8 +68,12 @@ pub(crate) async fn json(
             return Err(too_large(most));
         }
         read.extend_from_slice(&chunk);
+        if read.len() > LARGE_BYTES && permit.is_none() {
+            let place = timeout_at(end, app.large_bodies.acquire()).await;
+            permit = Some(place.map_err(|_| busy())?.map_err(|_| busy())?);
+        }
     }
-    Ok(read.freeze())
+    Ok(Json { bytes: read.freeze(), _permit: permit })
 }
 
 /// A body as it comes, and what became of it.
@@ -149,6 +176,11 @@ fn too_large(most: usize) -> ApiError {
 
 fn late() -> ApiError {
     ApiError::new(ErrorCode::RequestTimeout, "the body did not come in time")
+}
+
+fn busy() -> ApiError {
+    let message = "too many large bodies are under way; try again later";
+    ApiError::new(ErrorCode::Overloaded, message).with_retry_after(5)
 }
 
 fn broken() -> ApiError {

@@ -37,9 +37,13 @@ pub(crate) async fn open(
     let unread = Arc::new(AtomicUsize::new(0));
     let mut form = multer::Multipart::new(bounded(pieces, Arc::clone(&unread)), boundary);
     let broken = |_| fate.get().unwrap_or_else(|| invalid("the body is no form"));
-    let field = form.next_field().await.map_err(broken)?;
-    let field = field.filter(|field| field.name() == Some(FIELD));
-    let field = field.ok_or_else(|| invalid("the form must begin with the field `file`"))?;
+    let field = loop {
+        let field = form.next_field().await.map_err(&broken)?;
+        let field = field.ok_or_else(|| invalid("the form has no field `file`"))?;
+        if field.name() == Some(FIELD) {
+            break field;
+        }
+    };
     let by_type = field.content_type().and_then(|media| format_of(media.essence_str()));
     let format = by_type.filter(|format| *format != InputFormat::Text);
     let format = format.or_else(|| field.file_name().and_then(by_name));

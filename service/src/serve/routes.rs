@@ -72,3 +72,16 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| harvestman::Error::part("service", error).into())
 }
+
+/// Serves a request on a thread of its own if it is large: much of reading, checking and sealing it
+/// is work between two waits.
+async fn aside<T: Send + 'static>(
+    is_large: bool,
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    if !is_large {
+        return work.await;
+    }
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || runtime.block_on(work)).await?
+}

@@ -9,7 +9,11 @@ use std::{
 };
 
 use clap::Args;
-use harvestman::{Error, HostLimits, RateCard, Result, engine::EngineSettings, spec::Limits};
+use harvestman::{
+    Error, HostLimits, RateCard, Result,
+    engine::EngineSettings,
+    spec::{Limits, MAX_INLINE_URLS},
+};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
@@ -18,6 +22,10 @@ use super::declared::DeclaredKeys;
 
 /// The largest file of settings, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// The longest time that something is kept, in days: a hundred years.
+const MAX_DAYS: u64 = 36_500;
+/// The longest time that a job may run, in seconds: a year.
+const MAX_SECONDS: u64 = 365 * 86_400;
 /// Where the service listens when nothing else is said.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
@@ -65,55 +73,55 @@ pub(crate) struct Settings {
     pub(crate) user_agent: Option<String>,
 
     /// How many jobs run side by side [default: 64]
-    #[arg(long, env = "HARVESTMAN_MAX_RUNNING", value_name = "N", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_MAX_RUNNING", value_name = "N")]
     pub(crate) max_running: Option<usize>,
 
     /// How many pages of all jobs are fetched at a time [default: 512]
-    #[arg(long, env = "HARVESTMAN_SLOTS", value_name = "N", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_SLOTS", value_name = "N")]
     pub(crate) slots: Option<usize>,
 
     /// How many of them at one host [default: any number, and less for hosts that refuse or slow down]
-    #[arg(long, env = "HARVESTMAN_PER_HOST", value_name = "N", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_PER_HOST", value_name = "N")]
     pub(crate) per_host: Option<usize>,
 
     /// How many pages of one job may be fetched at a time [default: 256]
-    #[arg(long, env = "HARVESTMAN_MAX_CONCURRENCY", value_name = "N", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_MAX_CONCURRENCY", value_name = "N")]
     pub(crate) max_concurrency: Option<usize>,
 
     /// How many URLs a job may have [default: 1000000]
-    #[arg(long, env = "HARVESTMAN_MAX_URLS", value_name = "N", value_parser = positive::<u64>)]
+    #[arg(long, env = "HARVESTMAN_MAX_URLS", value_name = "N")]
     pub(crate) max_urls: Option<u64>,
 
     /// How many URLs a job may have inline [default: 1000]
-    #[arg(long, env = "HARVESTMAN_MAX_INLINE_URLS", value_name = "N", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_MAX_INLINE_URLS", value_name = "N")]
     pub(crate) max_inline_urls: Option<usize>,
 
     /// How many bytes an upload may have, sent and decoded [default: 1000000000]
-    #[arg(long, env = "HARVESTMAN_MAX_UPLOAD_BYTES", value_name = "BYTES", value_parser = positive::<u64>)]
+    #[arg(long, env = "HARVESTMAN_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     pub(crate) max_upload_bytes: Option<u64>,
 
     /// How many bytes a JSON body may have [default: 25000000]
-    #[arg(long, env = "HARVESTMAN_MAX_BODY_BYTES", value_name = "BYTES", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_MAX_BODY_BYTES", value_name = "BYTES")]
     pub(crate) max_body_bytes: Option<usize>,
 
     /// How many jobs may wait or run [default: 100000]
-    #[arg(long, env = "HARVESTMAN_MAX_OPEN_JOBS", value_name = "N", value_parser = positive::<u64>)]
+    #[arg(long, env = "HARVESTMAN_MAX_OPEN_JOBS", value_name = "N")]
     pub(crate) max_open_jobs: Option<u64>,
 
     /// How long a job may run, in seconds [default: 86400]
-    #[arg(long, env = "HARVESTMAN_MAX_LIFETIME", value_name = "S", value_parser = positive::<u64>)]
+    #[arg(long, env = "HARVESTMAN_MAX_LIFETIME", value_name = "S")]
     pub(crate) max_lifetime: Option<u64>,
 
     /// How many days results are kept [default: 30]
-    #[arg(long, env = "HARVESTMAN_KEEP_RESULTS", value_name = "DAYS", value_parser = days)]
+    #[arg(long, env = "HARVESTMAN_KEEP_RESULTS", value_name = "DAYS")]
     pub(crate) keep_results: Option<u64>,
 
     /// How many days uploads are kept, or as long as a job needs them [default: 7]
-    #[arg(long, env = "HARVESTMAN_KEEP_UPLOADS", value_name = "DAYS", value_parser = days)]
+    #[arg(long, env = "HARVESTMAN_KEEP_UPLOADS", value_name = "DAYS")]
     pub(crate) keep_uploads: Option<u64>,
 
     /// How many days a job is kept without its results [default: 90]
-    #[arg(long, env = "HARVESTMAN_KEEP_JOBS", value_name = "DAYS", value_parser = days)]
+    #[arg(long, env = "HARVESTMAN_KEEP_JOBS", value_name = "DAYS")]
     pub(crate) keep_jobs: Option<u64>,
 
     /// The credits of every page [default: 1]
@@ -137,15 +145,15 @@ pub(crate) struct Settings {
     pub(crate) credits_extract: Option<u64>,
 
     /// How many requests a second a workspace may make; it can save up two seconds' worth [default: 500]
-    #[arg(long, env = "HARVESTMAN_RATE_LIMIT", value_name = "N", value_parser = positive::<u32>)]
+    #[arg(long, env = "HARVESTMAN_RATE_LIMIT", value_name = "N")]
     pub(crate) rate_limit: Option<u32>,
 
     /// How many connections are open at a time; more wait [default: 4096]
-    #[arg(long, env = "HARVESTMAN_MAX_CONNECTIONS", value_name = "N", value_parser = positive::<usize>)]
+    #[arg(long, env = "HARVESTMAN_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
 
     /// How long a client may keep the service waiting, sending or receiving, in seconds [default: 30]
-    #[arg(long, env = "HARVESTMAN_CLIENT_TIMEOUT", value_name = "S", value_parser = positive::<u64>)]
+    #[arg(long, env = "HARVESTMAN_CLIENT_TIMEOUT", value_name = "S")]
     pub(crate) client_timeout: Option<u64>,
 
     /// How long stopping waits for the pages and requests under way, in seconds [default: 30]
@@ -173,6 +181,52 @@ impl Settings {
         let mut merged = table(&said).map_err(|error| invalid(error.to_string()))?;
         merged.extend(table(self).map_err(|error| invalid(error.to_string()))?);
         merged.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
+    }
+
+    /// Refuses what can't be meant, wherever it was said.
+    pub(crate) fn check(&self) -> Result<()> {
+        let counts = [
+            ("max_running", self.max_running.map(|count| count as u64), u64::MAX),
+            ("slots", self.slots.map(|count| count as u64), u64::MAX),
+            ("per_host", self.per_host.map(|count| count as u64), u64::MAX),
+            ("max_concurrency", self.max_concurrency.map(|count| count as u64), 10_000),
+            ("max_urls", self.max_urls, u64::from(u32::MAX)),
+            (
+                "max_inline_urls",
+                self.max_inline_urls.map(|count| count as u64),
+                MAX_INLINE_URLS as u64,
+            ),
+            ("max_upload_bytes", self.max_upload_bytes, u64::MAX),
+            ("max_body_bytes", self.max_body_bytes.map(|count| count as u64), u64::MAX),
+            ("max_open_jobs", self.max_open_jobs, u64::MAX),
+            ("max_lifetime", self.max_lifetime, MAX_SECONDS),
+            ("keep_results", self.keep_results, MAX_DAYS),
+            ("keep_uploads", self.keep_uploads, MAX_DAYS),
+            ("keep_jobs", self.keep_jobs, MAX_DAYS),
+            ("rate_limit", self.rate_limit.map(u64::from), 1_000_000),
+            ("max_connections", self.max_connections.map(|count| count as u64), 1_000_000),
+            ("client_timeout", self.client_timeout, 3_600),
+        ];
+        for (name, value, most) in counts {
+            if value.is_some_and(|value| value == 0 || value > most) {
+                return Err(Error::invalid(name, format!("must be 1 to {most}")));
+            }
+        }
+        if let Some(url) = &self.public_url {
+            let is_base = matches!(url.scheme(), "http" | "https") && url.query().is_none();
+            if !is_base || url.fragment().is_some() {
+                return Err(Error::invalid("public_url", "must be http or https, without a query"));
+            }
+        }
+        if let Some(name) = &self.vendor_header
+            && http::HeaderName::try_from(name).is_err()
+        {
+            return Err(Error::invalid(
+                "vendor_header",
+                "must be the beginning of a header's name",
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn listen(&self) -> SocketAddr {
@@ -262,16 +316,6 @@ impl std::str::FromStr for Hidden {
     }
 }
 
-fn positive<T: std::str::FromStr + Default + PartialEq>(text: &str) -> Result<T, String> {
-    let number = text.parse::<T>().ok().filter(|number| *number != T::default());
-    number.ok_or_else(|| "write a number above 0".to_owned())
-}
-
-fn days(text: &str) -> Result<u64, String> {
-    let days = text.parse::<u64>().ok().filter(|days| (1..=36_500).contains(days));
-    days.ok_or_else(|| "write a number of days, 1 to 36500".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +333,23 @@ mod tests {
         assert_eq!((merged.slots, merged.max_urls), (Some(7), Some(5)));
         assert_eq!(merged.listen().to_string(), "0.0.0.0:1");
         assert_eq!(merged.engine().limits.urls, 5);
+    }
+
+    /// The example with every setting uncommented.
+    #[test]
+    fn the_example_file_has_every_setting_and_can_be_used() {
+        let example = include_str!("../../../deploy/harvestman.toml");
+        let is_setting =
+            |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
+        let text = lines.filter(|line| is_setting(line)).collect::<Vec<_>>().join("\n");
+        let settings = over(&text, &Settings::default()).unwrap();
+        settings.check().unwrap();
+        let named = Table::try_from(&settings).unwrap();
+        let command = Settings::augment_args(clap::Command::new("settings"));
+        let missing =
+            command.get_arguments().filter(|arg| !named.contains_key(arg.get_id().as_str()));
+        assert_eq!(missing.map(|arg| arg.get_id().to_string()).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! Every request gets an id; its answer, its line in the log and its figures say how it went.
 
-use std::{sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use futures::FutureExt;
 use http::{HeaderName, HeaderValue, Method, header};
 use metrics::{counter, histogram};
 use rand::RngExt;
 use tracing::Instrument;
 
-use super::{app::App, body, error::ApiError};
+use super::{
+    app::App,
+    body,
+    error::{ApiError, ErrorCode},
+};
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
@@ -28,7 +33,13 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: N
     let began = Instant::now();
     let span = tracing::info_span!("request", trace_id, method, route);
     let request = request.map(body::drained);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answered =
+        AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        span.in_scope(|| tracing::error!("a handler has panicked"));
+        ApiError::new(ErrorCode::Internal, "the service has failed; its log says why")
+            .into_response()
+    });
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let _entered = span.enter();
         tracing::debug!(code = error.code.as_str(), error.message, "refused");

@@ -46,6 +46,7 @@ fn nested_fields_and_lists_are_the_same_in_every_format() {
     let place = Place::new(Shop::new(), 60);
     let schema = r#"{
         "name": "string",
+        "price": "decimal(10,2)",
         "images": "array of url",
         "offer": {"type": "object", "properties": {"price": "number", "currency": "string"}},
         "offers": [{"price": "number"}],
@@ -64,18 +65,24 @@ t = p.read_table(sys.argv[1])
 assert t.schema.field('images').type == a.list_(a.field('element', a.string())), t.schema
 assert t.schema.field('offer').type == a.struct([('price', a.float64()), ('currency', a.string())]), t.schema
 assert a.types.is_list(t.schema.field('offers').type), t.schema
+assert t.schema.field('price').type == a.decimal128(10, 2), t.schema
 assert t.schema.field('seen').type == a.bool_(), t.schema
 kinds = dict(duckdb.sql(f"select column_name, column_type from (describe select * from '{sys.argv[1]}')").fetchall())
 assert kinds['images'] == 'VARCHAR[]', kinds
 assert kinds['offer'] == 'STRUCT(price DOUBLE, currency VARCHAR)', kinds
+assert kinds['price'] == 'DECIMAL(10,2)', kinds
 assert kinds['offers'] == 'STRUCT(price DOUBLE)[]', kinds
 names = ['name', 'images', 'offer', 'offers', 'seen']
 rows = {r['index']: {n: r[n] for n in names} for r in t.to_pylist()}
-lines = {r['index']: r['data'] for r in map(json.loads, open(d + '/out.ndjson'))}
+prices = {r['index']: r['price'] for r in t.to_pylist()}
+every = {r['index']: r['data'] for r in map(json.loads, open(d + '/out.ndjson'))}
+lines = {i: {n: r[n] for n in names} for i, r in every.items()}
 assert rows == lines, [(rows[i], lines[i]) for i in rows if rows[i] != lines[i]][:1]
 found = 0
 for c in csv.DictReader(open(d + '/out.csv', newline='')):
-    r = lines[int(c['index'])]
+    r, price = lines[int(c['index'])], prices[int(c['index'])]
+    assert c['price'] == ('' if price is None else str(price)), c
+    assert (None if price is None else float(price)) == every[int(c['index'])]['price'], c
     assert (c['name'] or None) == r['name'] and (json.loads(c['images']) if c['images'] else None) == r['images'], c
     assert (json.loads(c['offers']) if c['offers'] else None) == r['offers'], c
     o = r['offer'] or {'price': None, 'currency': None}

@@ -124,7 +124,7 @@ async fn requests_that_are_no_http() {
 
 #[tokio::test]
 async fn clients_that_keep_it_waiting() {
-    let service = Service::with(Shop::new(), &["--client-timeout", "1"], &[]);
+    let service = Service::with(Shop::new(), &["--client-timeout", "3"], &[]);
     let mut silent: Vec<_> =
         (0..200).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
     for stream in &mut silent[..100] {

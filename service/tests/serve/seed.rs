@@ -67,7 +67,7 @@ async fn a_job_is_created_polled_listed_downloaded_and_tried_again() {
     let packed = service.download(&ended["download_url"]).await;
     assert_eq!(packed.header("content-type"), "application/gzip");
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&*packed.bytes).read_to_string(&mut text).unwrap();
+    flate2::read::MultiGzDecoder::new(&*packed.bytes).read_to_string(&mut text).unwrap();
     let records = records(&text);
     assert_eq!(records.len(), 20);
     assert!(records.iter().all(|record| record["data"]["price"].is_number()), "{}", records[0]);

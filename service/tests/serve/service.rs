@@ -19,7 +19,7 @@ pub(crate) const ACME: &str = "hd_live_acme_0123456789abcdef";
 pub(crate) const BETA: &str = "hd_live_beta_0123456789abcdef";
 
 /// How long a test waits for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running service with a shop beside it.
 pub(crate) struct Service {
@@ -92,8 +92,9 @@ impl Service {
     pub(crate) fn with(shop: Shop, args: &[&str], env: &[(&str, &str)]) -> Self {
         let shop = shop.start(([127, 0, 0, 1], 0).into()).unwrap();
         let directory = TempDir::new().unwrap();
-        let args = args.iter().map(ToString::to_string).collect();
-        let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let env: Vec<_> = env.iter().map(owned).collect();
         let (child, url) = start(directory.path(), &args, &env);
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { shop, url, client, child: Mutex::new(child), directory, args, env }
@@ -221,7 +222,7 @@ impl Drop for Service {
     }
 }
 
-fn start(directory: &Path, args: &Vec<String>, env: &Vec<(String, String)>) -> (Child, String) {
+fn start(directory: &Path, args: &[String], env: &[(String, String)]) -> (Child, String) {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_harvestman"))
         .args(["--log", "info,harvestman=debug", "serve", "--listen", "127.0.0.1:0", "--data"])

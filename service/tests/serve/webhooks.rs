@@ -31,8 +31,7 @@ fn endpoint(statuses: &'static [u16]) -> (String, mpsc::Receiver<Received>) {
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, received) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut count = 0;
-        for stream in listener.incoming() {
+        for (count, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let mut reader = BufReader::new(stream.try_clone().unwrap());
             let mut head = String::new();
@@ -50,7 +49,6 @@ fn endpoint(statuses: &'static [u16]) -> (String, mpsc::Receiver<Received>) {
             reader.read_exact(&mut body).unwrap();
             request.body = String::from_utf8(body).unwrap();
             let status = statuses[count.min(statuses.len() - 1)];
-            count += 1;
             let _ = write!(
                 stream,
                 "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

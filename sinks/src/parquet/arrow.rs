@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::{
     ArrayRef, ListArray, RecordBatch, StructArray,
     builder::{
-        BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder,
-        TimestampMicrosecondBuilder,
+        BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
+        StringBuilder, TimestampMicrosecondBuilder,
     },
 };
 use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
@@ -53,6 +53,7 @@ fn data_type(kind: &Kind) -> DataType {
     match kind {
         Kind::Integer => DataType::Int64,
         Kind::Number => DataType::Float64,
+        Kind::Decimal { precision, scale } => decimal_type(*precision, *scale),
         Kind::Boolean => DataType::Boolean,
         Kind::Date => DataType::Date32,
         Kind::DateTime => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
@@ -60,6 +61,11 @@ fn data_type(kind: &Kind) -> DataType {
         Kind::Object(fields) => DataType::Struct(struct_fields(fields)),
         _ => DataType::Utf8,
     }
+}
+
+/// The schema bounds both numbers far below what the type can hold.
+fn decimal_type(precision: u8, scale: u8) -> DataType {
+    DataType::Decimal128(precision, i8::try_from(scale).unwrap_or(0))
 }
 
 fn element_field(kind: &Kind) -> Arc<Field> {
@@ -152,6 +158,11 @@ enum ColumnBuilder {
     Any(StringBuilder),
     Integer(Int64Builder),
     Number(Float64Builder),
+    Decimal {
+        values: Decimal128Builder,
+        precision: u8,
+        scale: u8,
+    },
     Boolean(BooleanBuilder),
     Date(Date32Builder),
     DateTime(TimestampMicrosecondBuilder),
@@ -195,6 +206,11 @@ impl ColumnBuilder {
         match kind {
             Kind::Integer => Self::Integer(Int64Builder::new()),
             Kind::Number => Self::Number(Float64Builder::new()),
+            Kind::Decimal { precision, scale } => Self::Decimal {
+                values: Decimal128Builder::new().with_data_type(decimal_type(*precision, *scale)),
+                precision: *precision,
+                scale: *scale,
+            },
             Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
             Kind::Date => Self::Date(Date32Builder::new()),
             Kind::DateTime => Self::DateTime(TimestampMicrosecondBuilder::new().with_timezone(UTC)),
@@ -223,6 +239,9 @@ impl ColumnBuilder {
             Self::Integer(integers) => integers.append_option(value.and_then(cell::integer)),
             Self::Number(numbers) => numbers
                 .append_option(value.and_then(cell::number).and_then(|number| number.as_f64())),
+            Self::Decimal { values, precision, scale } => values.append_option(
+                value.and_then(|value| cell::decimal(value, *precision, *scale)).map(i128::from),
+            ),
             Self::Boolean(booleans) => booleans.append_option(value.and_then(cell::boolean)),
             Self::Date(dates) => dates.append_option(value.and_then(cell::date).map(days)),
             Self::DateTime(times) => times.append_option(
@@ -248,6 +267,7 @@ impl ColumnBuilder {
             Self::Text(text) | Self::Any(text) => Arc::new(text.finish()),
             Self::Integer(integers) => Arc::new(integers.finish()),
             Self::Number(numbers) => Arc::new(numbers.finish()),
+            Self::Decimal { values, .. } => Arc::new(values.finish()),
             Self::Boolean(booleans) => Arc::new(booleans.finish()),
             Self::Date(dates) => Arc::new(dates.finish()),
             Self::DateTime(times) => Arc::new(times.finish()),

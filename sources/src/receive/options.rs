@@ -1,5 +1,7 @@
 //! What a caller may say about an upload.
 
+use std::thread;
+
 use harvestman_engine::{LineReader, Params};
 
 use crate::{Compression, InputFormat};
@@ -9,6 +11,9 @@ pub const DEFAULT_MAX_UPLOAD_BYTES: u64 = 1_000_000_000;
 /// The most tasks of an upload, unless set otherwise.
 pub const DEFAULT_MAX_TASKS: u64 = 1_000_000;
 
+/// The most threads that check one upload, unless set otherwise.
+const MAX_THREADS: usize = 4;
+
 /// How an upload is received; everything has a default.
 #[derive(Clone, Debug)]
 pub struct ReceiveOptions {
@@ -17,6 +22,7 @@ pub struct ReceiveOptions {
     pub(super) max_bytes: u64,
     pub(super) max_tasks: u64,
     pub(super) reader: LineReader,
+    pub(super) threads: usize,
 }
 
 impl Default for ReceiveOptions {
@@ -27,13 +33,14 @@ impl Default for ReceiveOptions {
             max_bytes: DEFAULT_MAX_UPLOAD_BYTES,
             max_tasks: DEFAULT_MAX_TASKS,
             reader: LineReader::new(Params::new()),
+            threads: thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
         }
     }
 }
 
 impl ReceiveOptions {
     /// Format and compression by what the upload begins with, [`DEFAULT_MAX_UPLOAD_BYTES`],
-    /// [`DEFAULT_MAX_TASKS`].
+    /// [`DEFAULT_MAX_TASKS`], as many threads as there are processors, at most 4.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,6 +72,13 @@ impl ReceiveOptions {
     /// Sets what lines are checked against, where the defaults or columns of their job are known.
     pub fn with_reader(mut self, reader: LineReader) -> Self {
         self.reader = reader;
+        self
+    }
+
+    /// Sets how many threads check lines, at least 1: the caller's, and others if the upload is more
+    /// than one batch of 128 KiB.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
         self
     }
 }

@@ -87,9 +87,10 @@ pub(crate) async fn replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&headers, body, app.limits().body_bytes, app.client_timeout).await?;
+    let json = body::json(&app, &headers, body).await?;
     let path = format!("/v1/webhooks/deliveries/{id}/replay");
-    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json)).await?
+    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json.bytes))
+        .await?
     {
         Begin::Serve(turn) => turn,
         Begin::Replay(answer) => return Ok(replayed(answer)),

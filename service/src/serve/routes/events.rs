@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     response::{
         IntoResponse, Response, Sse,
@@ -18,7 +19,7 @@ use serde::Serialize;
 use super::{Id, jobs::job_body};
 use crate::serve::{
     app::App,
-    auth::Reader,
+    auth::{Caller, Reader},
     error::ApiError,
     places::Place,
     wire::{JobBody, PartBody},
@@ -43,6 +44,7 @@ pub(crate) async fn events(
     State(app): State<Arc<App>>,
     Reader(workspace): Reader,
     Id(id): Id<JobId>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let known = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
@@ -51,7 +53,14 @@ pub(crate) async fn events(
     let events = workspace.events(&id).await?;
     let expires_in = workspace.status(&id).await?.job.spec.output.expires_in_s;
     let told = Told { app: Arc::clone(&app), id, expires_in, parts: 0, _place: place };
-    let stream = told.over(events, known).take_until(app.closing.clone().cancelled_owned());
+    let closing = app.closing.clone();
+    let over = async move {
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = caller.locked_out(app) => {}
+        }
+    };
+    let stream = told.over(events, known).take_until(Box::pin(over));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     Ok(Sse::new(stream).keep_alive(keep_alive).into_response())
 }
@@ -105,7 +114,7 @@ impl Told {
     }
 
     fn job(&self, status: harvestman::engine::JobStatus) -> JobBody {
-        job_body(&self.app, status)
+        job_body(&self.app, status).without_parts()
     }
 
     fn part(&self, part: &harvestman::Part) -> PartBody {

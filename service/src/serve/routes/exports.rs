@@ -3,12 +3,13 @@
 use std::{
     io::{ErrorKind, SeekFrom},
     ops::{Bound, RangeInclusive},
+    path::Path,
     sync::Arc,
 };
 
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{self, RawQuery, State},
     response::{IntoResponse, Response},
 };
 use harvestman::{
@@ -78,7 +79,7 @@ pub(crate) struct ManifestBody {
     ))]
 pub(crate) async fn download(
     State(app): State<Arc<App>>,
-    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+    path: Result<extract::Path<(String, String)>, axum::extract::rejection::PathRejection>,
     RawQuery(query): RawQuery,
     method: Method,
     mut headers: HeaderMap,
@@ -88,7 +89,7 @@ pub(crate) async fn download(
         headers.remove(header::RANGE);
     }
     let forged = || ApiError::new(ErrorCode::LinkInvalid, "this link was not made by this service");
-    let Path((id, file)) = path.map_err(|_| forged())?;
+    let extract::Path((id, file)) = path.map_err(|_| forged())?;
     let said: Signature = body::query(query.as_deref()).map_err(|_| forged())?;
     let until = app.links.check(&id, &file, &said, app.engine.now())?;
     let id: JobId = id.parse().map_err(|_| forged())?;
@@ -103,7 +104,8 @@ pub(crate) async fn download(
     let part = job.parts.iter().find(|part| file_name(&part.location) == file);
     let part =
         part.ok_or_else(|| ApiError::not_found(format!("job {id} has no file of this name")))?;
-    send(&job, part, &file, &headers).await
+    let path = app.results.join(id.as_str()).join(&file);
+    send(&job, part, &path, &headers).await
 }
 
 fn manifest(app: &App, job: &JobEntry, until: Timestamp, headers: &HeaderMap) -> Response {
@@ -130,9 +132,10 @@ fn manifest(app: &App, job: &JobEntry, until: Timestamp, headers: &HeaderMap) ->
 async fn send(
     job: &JobEntry,
     part: &Part,
-    file: &str,
+    path: &Path,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
+    let file = file_name(&part.location);
     let tag = tag(part.sha256.as_deref().unwrap_or(&format!("{}-{file}-{}", job.id, part.bytes)));
     if is_known(headers, &tag) {
         return Ok(unchanged(tag));
@@ -142,13 +145,13 @@ async fn send(
         Some(range) => (*range.start(), range.end() - range.start() + 1),
         None => (0, part.bytes),
     };
-    let body = read(part, first, count).await?;
+    let body = read(path, first, count).await?;
     let mut response = body.into_response();
     let name = match job.parts.len() {
         1 => file.replacen("part-00000", &name_of(job), 1),
         _ => format!("{}-{file}", name_of(job)),
     };
-    describe(&mut response, media_of(file), &name, tag);
+    describe(&mut response, media_of(&file), &name, tag);
     response.headers_mut().typed_insert(ContentLength(count));
     response.headers_mut().typed_insert(AcceptRanges::bytes());
     if let Some(range) = range {
@@ -160,18 +163,21 @@ async fn send(
     Ok(response)
 }
 
-/// The bytes of a part from `first` on.
-async fn read(part: &Part, first: u64, count: u64) -> Result<Body, ApiError> {
+/// The bytes of a file from `first` on.
+async fn read(path: &Path, first: u64, count: u64) -> Result<Body, ApiError> {
     let open = async {
-        let mut file = File::open(&part.location).await?;
+        let mut file = File::open(path).await?;
         file.set_max_buf_size(CHUNK);
         file.seek(SeekFrom::Start(first)).await?;
         Ok(file.take(count))
     };
     let file = open.await.map_err(|error: std::io::Error| match error.kind() {
-        // Erased since the job was looked up.
-        ErrorKind::NotFound => ApiError::new(ErrorCode::ResultExpired, "the result was erased"),
-        _ => Error::io("read", &part.location)(error).into(),
+        // Erased since the job was looked up, or by somebody else.
+        ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), "the file of a result is not there");
+            ApiError::new(ErrorCode::ResultExpired, "the file of the result is not there")
+        }
+        _ => Error::io("read", path)(error).into(),
     })?;
     Ok(Body::from_stream(ReaderStream::with_capacity(file, CHUNK)))
 }

@@ -7,7 +7,6 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use harvestman::{
     Code, JobSpec, Refusal, RefusalCode, Task, Workspace,
     engine::{JobStatus, SubmitOptions},
@@ -23,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Id, blocking, page_size};
+use super::{Id, aside, page_size};
 use crate::serve::{
     app::App,
     auth::{Reader, Writer},
@@ -35,8 +34,6 @@ use crate::serve::{
     wire::{CreatedBody, DryRunBody, ErroredBody, JobBody, Page, number_of},
 };
 
-/// A body of more bytes than this is read on a thread of its own.
-const LARGE_BODY: usize = 64 * 1024;
 /// The longest wait for a change, in seconds.
 const MAX_WAIT_S: u64 = 60;
 
@@ -59,27 +56,25 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&headers, body, app.limits().body_bytes, app.client_timeout).await?;
-    let print = || fingerprint("POST", "/v1/jobs", &json);
+    let json = body::json(&app, &headers, body).await?;
+    let print = || fingerprint("POST", "/v1/jobs", &json.bytes);
     let turn = match begin(&app, &workspace, &headers, print).await? {
         Begin::Serve(turn) => turn,
         Begin::Replay(answer) => return Ok(replayed(answer)),
     };
-    let submission = read(&app, json).await?;
-    if submission.dry_run {
-        let estimate = workspace.estimate(&submission.spec).await?;
-        let body = DryRunBody::new(&estimate, submission.warnings);
-        return turn.answer(Answer::new(StatusCode::OK, &body)).await;
-    }
-    submit(&app, &workspace, submission.spec, submission.warnings, turn).await
-}
-
-async fn read(app: &Arc<App>, json: Bytes) -> Result<harvestman::spec::Submission, ApiError> {
-    if json.len() <= LARGE_BODY {
-        return Ok(JobSpec::read(&json, app.limits())?);
-    }
-    let app = Arc::clone(app);
-    Ok(blocking(move || JobSpec::read(&json, app.limits())).await??)
+    let bytes = json.bytes.clone();
+    let (is_large, app) = (json.is_large(), Arc::clone(&app));
+    let work = async move {
+        let submission = JobSpec::read(&bytes, app.limits())?;
+        if submission.dry_run {
+            let _place = app.dry_runs.take(workspace.name())?;
+            let estimate = workspace.estimate(&submission.spec).await?;
+            let body = DryRunBody::new(&estimate, submission.warnings);
+            return turn.answer(Answer::new(StatusCode::OK, &body)).await;
+        }
+        submit(&app, &workspace, submission.spec, submission.warnings, turn).await
+    };
+    Box::pin(aside(is_large, work)).await
 }
 
 /// Submits a job, and keeps the answer together with it.
@@ -241,7 +236,12 @@ pub(crate) async fn list(
         ..JobQuery::default()
     };
     let jobs = workspace.list(&asked).await?;
-    let page = Page::new(jobs, limit, |status| status.job.number, |status| job_body(&app, status));
+    let page = Page::new(
+        jobs,
+        limit,
+        |status| status.job.number,
+        |status| job_body(&app, status).without_parts(),
+    );
     Ok(Answer::new(StatusCode::OK, &page).into_response())
 }
 
@@ -282,15 +282,21 @@ pub(crate) async fn retry(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&headers, body, app.limits().body_bytes, app.client_timeout).await?;
+    let json = body::json(&app, &headers, body).await?;
     let path = format!("/v1/jobs/{id}/retry");
-    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json)).await?
+    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json.bytes))
+        .await?
     {
         Begin::Serve(turn) => turn,
         Begin::Replay(answer) => return Ok(replayed(answer)),
     };
-    let spec = workspace.retry_spec(&id, &json).await?;
-    submit(&app, &workspace, spec, Vec::new(), turn).await
+    let bytes = json.bytes.clone();
+    let (is_large, app) = (json.is_large(), Arc::clone(&app));
+    let work = async move {
+        let spec = workspace.retry_spec(&id, &bytes).await?;
+        submit(&app, &workspace, spec, Vec::new(), turn).await
+    };
+    Box::pin(aside(is_large, work)).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -365,14 +371,15 @@ pub(crate) async fn download_url(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&headers, body, app.limits().body_bytes, app.client_timeout).await?;
+    let json = body::json(&app, &headers, body).await?;
     let path = format!("/v1/jobs/{id}/download-url");
-    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json)).await?
+    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json.bytes))
+        .await?
     {
         Begin::Serve(turn) => turn,
         Begin::Replay(answer) => return Ok(replayed(answer)),
     };
-    let request = LinkRequest::read(&json)?;
+    let request = LinkRequest::read(&json.bytes)?;
     let limits = app.limits();
     let expires_in = request.expires_in_s.unwrap_or(limits.default_link_s);
     if !limits.link_s.contains(&expires_in) {

@@ -56,13 +56,14 @@ pub(crate) async fn preview(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&headers, body, app.limits().body_bytes, app.client_timeout).await?;
-    let print = || fingerprint("POST", "/v1/preview", &json);
+    let json = body::json(&app, &headers, body).await?;
+    let print = || fingerprint("POST", "/v1/preview", &json.bytes);
     let turn = match begin(&app, &workspace, &headers, print).await? {
         Begin::Serve(turn) => turn,
         Begin::Replay(answer) => return Ok(replayed(answer)),
     };
-    let task = blocking(move || read(&json)).await??;
+    let bytes = json.bytes.clone();
+    let task = blocking(move || read(&bytes)).await??;
     if let Some(schema) = &task.params().extract {
         Standard::check(schema)
             .map_err(|error| Refusal::new(RefusalCode::SchemaInvalid, error.to_string()))?;

@@ -15,6 +15,9 @@ use utoipa::ToSchema;
 
 use crate::serve::links::{LinkKeys, file_name};
 
+/// How many files of a job are shown with it.
+const MAX_PARTS: usize = 1_000;
+
 /// A job and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobBody {
@@ -112,7 +115,9 @@ pub(crate) struct OutputBody {
     /// kept, erasing or erased.
     #[schema(value_type = String)]
     state: OutputState,
-    /// The files that are complete; they never change and can be read while the job runs.
+    /// How many files are complete; they never change and can be read while the job runs.
+    parts_total: usize,
+    /// The first 1,000 of them; none in lists. The result's own list has all.
     parts: Vec<PartBody>,
 }
 
@@ -194,7 +199,7 @@ impl JobBody {
             None => fresh,
         };
         let until = until.filter(|_| job.output == OutputState::Kept);
-        let parts = job.parts.iter();
+        let parts = job.parts.iter().take(MAX_PARTS);
         let parts = parts.map(|part| PartBody::new(job.id.as_str(), part, links, until)).collect();
         let (skipped, retry_of) = (job.skipped(), job.retry_of().map(ToString::to_string));
         let by_code = job.counters.by_code.iter().map(|(code, count)| (code.as_str(), *count));
@@ -226,6 +231,7 @@ impl JobBody {
                 format: job.spec.output.format,
                 compression: job.spec.output.effective_compression(),
                 state: job.output,
+                parts_total: job.parts.len(),
                 parts,
             },
             slowest_hosts: progress.map_or_else(Vec::new, |progress| {
@@ -234,6 +240,14 @@ impl JobBody {
             name: job.spec.name,
             metadata: job.spec.metadata,
         }
+    }
+}
+
+impl JobBody {
+    /// The same without its files.
+    pub(crate) fn without_parts(mut self) -> Self {
+        self.output.parts.clear();
+        self
     }
 }
 

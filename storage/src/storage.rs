@@ -1,0 +1,135 @@
+//! What an operator configures, and what is opened by it.
+
+use std::time::Duration;
+
+use harvestman_engine::{
+    Error, Result,
+    address::{AddressGuard, AddressRule},
+};
+use object_store::RetryConfig;
+use url::Url;
+
+use crate::{
+    Access, AzureSettings, Bucket, GcsSettings, Location, Provider, S3Settings,
+    client::GuardedClient,
+};
+
+/// How long a request that fails may be repeated; what reads and writes objects goes on from there.
+const RETRY_TIME: Duration = Duration::from_mins(2);
+/// How often at most.
+const MAX_RETRIES: usize = 10;
+
+/// The stores that can be opened. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Storage {
+    guard: AddressGuard,
+    s3: Option<S3Settings>,
+    gcs: Option<GcsSettings>,
+    azure: Option<AzureSettings>,
+}
+
+/// Sets up a [`Storage`]. A provider that isn't named can't be opened.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct StorageBuilder(Storage);
+
+impl StorageBuilder {
+    /// Lets S3 be opened.
+    pub fn s3(mut self, settings: S3Settings) -> Self {
+        self.0.s3 = Some(settings);
+        self
+    }
+
+    /// Lets Google Cloud Storage be opened.
+    pub fn gcs(mut self, settings: GcsSettings) -> Self {
+        self.0.gcs = Some(settings);
+        self
+    }
+
+    /// Lets Azure Blob Storage be opened.
+    pub fn azure(mut self, settings: AzureSettings) -> Self {
+        self.0.azure = Some(settings);
+        self
+    }
+
+    /// Lets endpoints at addresses that are not public be connected to. Pages are not meant by it.
+    pub fn allow(mut self, rule: AddressRule) -> Self {
+        self.0.guard = self.0.guard.with_allowed(rule);
+        self
+    }
+
+    /// Nothing is connected to yet.
+    pub fn build(self) -> Storage {
+        self.0
+    }
+}
+
+impl Storage {
+    /// Nothing can be opened at first.
+    pub fn builder() -> StorageBuilder {
+        StorageBuilder::default()
+    }
+
+    /// Whether places of this provider can be opened.
+    pub fn knows(&self, provider: Provider) -> bool {
+        match provider {
+            Provider::S3 => cfg!(feature = "aws") && self.s3.is_some(),
+            Provider::Gcs => cfg!(feature = "gcp") && self.gcs.is_some(),
+            Provider::Azure => cfg!(feature = "azure") && self.azure.is_some(),
+        }
+    }
+
+    /// Opens a place. Nothing is asked of the store yet, so that neither its absence nor a denial
+    /// shows before the first use.
+    pub fn open(&self, location: &Location, access: &Access) -> Result<Bucket> {
+        match location.provider() {
+            #[cfg(feature = "aws")]
+            Provider::S3 if let Some(settings) = &self.s3 => {
+                crate::s3::open(self, settings, location, access)
+            }
+            #[cfg(feature = "gcp")]
+            Provider::Gcs if let Some(settings) = &self.gcs => {
+                crate::gcs::open(self, settings, location, access)
+            }
+            #[cfg(feature = "azure")]
+            Provider::Azure if let Some(settings) = &self.azure => {
+                crate::azure::open(self, settings, location, access)
+            }
+            _ => Err(Error::invalid(
+                location.to_string(),
+                "can't be opened by this installation, which has no such storage set up",
+            )),
+        }
+    }
+
+    pub(crate) fn client(&self, endpoint: &Url) -> Result<GuardedClient> {
+        GuardedClient::new(&self.guard, endpoint)
+    }
+}
+
+pub(crate) fn retries() -> RetryConfig {
+    RetryConfig { max_retries: MAX_RETRIES, retry_timeout: RETRY_TIME, ..RetryConfig::default() }
+}
+
+/// Reads the URL of an endpoint, which only an operator sets.
+pub(crate) fn endpoint(url: &str) -> Result<Url> {
+    let url: Result<Url, _> = url.trim_end_matches('/').parse();
+    let is_fit = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    url.ok().filter(is_fit).ok_or_else(|| {
+        Error::invalid(
+            "the storage's endpoint",
+            "is no URL; write https://host or http://host:port",
+        )
+    })
+}
+
+/// What went wrong while a store was set up, before anything was asked of it.
+pub(crate) fn unusable(location: &Location) -> impl Fn(object_store::Error) -> Error {
+    move |error| Error::invalid(location.to_string(), error.to_string())
+}
+
+/// The error of a role where there are none.
+pub(crate) fn no_roles<T>(location: &Location) -> Result<T> {
+    let message = "has no roles; a role goes with an s3_uri only";
+    Err(Error::invalid(location.to_string(), message))
+}
