@@ -7,7 +7,7 @@ const FINAL = new Set(["completed", "cancelled", "failed"]);
 const LONGEST_PAUSE_MS = 15_000;
 /** How many long polls follow a stream that broke before one is tried again. */
 const POLLS = 20;
-/** How long two of them are apart at least. */
+/** How long one of them waits for the one before, whatever that says. */
 const POLL_PAUSE_MS = 500;
 
 /** Whether a job has ended. */
@@ -69,10 +69,10 @@ async function stream(id, state, take, signal) {
 
 /** Asks for the job; once its state is known, the answer comes with the next change. */
 async function poll(id, state, take, signal) {
+  await pause(POLL_PAUSE_MS, signal);
   const headers = state.etag ? { "If-None-Match": state.etag } : {};
   const answer = await send("GET", jobPath(id, state.etag ? "?wait=20" : ""), { headers, signal });
   if (answer.status === 304) return;
   state.etag = answer.headers.get("ETag") ?? undefined;
   take(await answer.json());
-  await pause(POLL_PAUSE_MS, signal);
 }

@@ -34,10 +34,14 @@ impl Service {
         Self { address, directory, environment, child }
     }
 
-    /// Kills it in the middle of whatever it does, and starts it again.
-    pub(crate) fn restart(&mut self) {
+    /// Kills it in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts it again after it was killed.
+    pub(crate) fn start_again(&mut self) {
         (self.child, self.address) = launch(&self.directory, &self.environment, self.address);
     }
 }

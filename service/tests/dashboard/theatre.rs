@@ -27,15 +27,14 @@ pub(crate) fn play(scene: &str, shop: Shop, environment: &[(&str, &str)]) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut orders = child.stdin.take().unwrap();
+    let mut answers = child.stdin.take().unwrap();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         match line.unwrap().as_str() {
-            "restart" => {
-                service.restart();
-                orders.write_all(b"restarted\n").unwrap();
-            }
-            other => eprintln!("{scene}: {other}"),
+            "kill" => service.kill(),
+            "start" => service.start_again(),
+            other => panic!("`{other}` is no order"),
         }
+        answers.write_all(b"done\n").unwrap();
     }
     assert!(child.wait().unwrap().success(), "the scene `{scene}` failed; see above");
 }

@@ -78,10 +78,17 @@ class Stage:
             if state["status"] in ("completed", "cancelled", "failed"):
                 return state
 
-    def restart(self):
-        """Has the service killed and started again."""
-        print("restart", flush=True)
-        assert sys.stdin.readline().strip() == "restarted"
+    def kill(self):
+        """Has the service killed."""
+        self._order("kill")
+
+    def start(self):
+        """Has it started again."""
+        self._order("start")
+
+    def _order(self, order):
+        print(order, flush=True)
+        assert sys.stdin.readline() == "done\n"
 
     def close(self):
         for page in self._pages:

@@ -89,7 +89,9 @@ def restart(stage):
     job = stage.submit(1_000, concurrency=16)
     page = stage.open(f"jobs/{job}")
     reached = progress_beyond(page, 0)
-    stage.restart()
+    stage.kill()
+    expect(page.locator(".link")).to_have_text("reconnecting…")
+    stage.start()
     assert progress_beyond(page, reached) > reached
     expect(page.locator(".link")).to_have_text("live")
     expect(chip(page)).to_have_text("Completed", timeout=120_000)
