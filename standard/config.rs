@@ -40,6 +40,8 @@ pub struct EngineConfig {
     links: Option<Arc<dyn Links>>,
     clock: Clock,
     settings: EngineSettings,
+    #[cfg(feature = "llm")]
+    llm: Option<harvestman_extractors::LlmConfig>,
 }
 
 impl EngineConfig {
@@ -55,6 +57,8 @@ impl EngineConfig {
             links: None,
             clock: Clock::system(),
             settings: EngineSettings::default(),
+            #[cfg(feature = "llm")]
+            llm: None,
         }
     }
 
@@ -108,6 +112,15 @@ impl EngineConfig {
         self
     }
 
+    /// Sets the language model that jobs with `extract_options.llm` may ask; each job has the whole
+    /// budget of tokens, and anew when its engine is restarted.
+    #[cfg(feature = "llm")]
+    #[must_use]
+    pub fn with_llm(mut self, llm: harvestman_extractors::LlmConfig) -> Self {
+        self.llm = Some(llm);
+        self
+    }
+
     fn fetcher(&self) -> Result<Arc<Router>> {
         if let Some(router) = &self.router {
             return Ok(Arc::clone(router));
@@ -130,7 +143,13 @@ impl EngineConfig {
         let layout = Arc::new(Layout::new(self.directory, self.results));
         let files = LocalFiles::open(Arc::clone(&layout))?;
         let max_urls = self.settings.limits.urls;
-        let assembler = StandardAssembler { layout, fetcher, max_urls };
+        let assembler = StandardAssembler {
+            layout,
+            fetcher,
+            max_urls,
+            #[cfg(feature = "llm")]
+            llm: self.llm,
+        };
         let parts = EngineParts::new(
             Arc::new(store),
             Arc::new(assembler),
