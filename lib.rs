@@ -36,7 +36,7 @@
 //! Every part is a trait of one or two methods, and every standard part is behind a feature:
 //! - [`sources`] (`sources`): inline lists, text, NDJSON and CSV files, pipes
 //! - [`fetchers`] (`http`, `proxies`, `render`): plain HTTP, proxies and sessions, pages in Chromium
-//! - [`extractors`] (`extractors`): JSON-LD, microdata, meta tags, CSS selectors
+//! - [`extractors`] (`extractors`, `llm`): structured data and the page itself, selectors, a language model
 //! - [`sinks`] (`sinks`, `csv`, `parquet`, `compression`): resumable files
 //! - `storage` (`aws`, `gcp`, `azure`): buckets that lists come from and results go to
 //! - [`Engine`] (`jobs`): many jobs over an embedded store, with retries, uploads and webhooks

@@ -25,6 +25,8 @@ pub(super) struct StandardAssembler {
     pub(super) max_urls: u64,
     /// The most bytes of a list in a bucket, plain or decoded.
     pub(super) max_bytes: u64,
+    #[cfg(feature = "llm")]
+    pub(super) llm: Option<harvestman_extractors::LlmConfig>,
 }
 
 #[async_trait]
@@ -33,6 +35,12 @@ impl Assembler for StandardAssembler {
         self.buckets.check(spec)?;
         if let Err(error) = self.fetcher.check(&spec.defaults) {
             return Err(Refusal::at(RefusalCode::Unavailable, "defaults", error.message));
+        }
+        let asks_llm = spec.defaults.extract_options.as_ref().is_some_and(|options| options.llm);
+        if asks_llm && !self.has_llm() {
+            let message = "this installation has no language model; leave it out";
+            let path = "defaults.extract_options.llm";
+            return Err(Refusal::at(RefusalCode::Unavailable, path, message));
         }
         let Some(schema) = &spec.defaults.extract else { return Ok(()) };
         Standard::check(schema)
@@ -90,13 +98,43 @@ impl Assembler for StandardAssembler {
         }
         Ok(JobParts {
             fetcher: Arc::clone(&self.fetcher) as _,
-            extractor: Arc::new(Standard::new()),
+            extractor: Arc::new(self.extractor()?),
             sink: self.buckets.sink(job, sink)?,
         })
     }
 }
 
 impl StandardAssembler {
+    #[cfg(feature = "llm")]
+    fn has_llm(&self) -> bool {
+        self.llm.is_some()
+    }
+
+    #[cfg(not(feature = "llm"))]
+    #[expect(clippy::unused_self, reason = "the same as with a language model")]
+    fn has_llm(&self) -> bool {
+        false
+    }
+
+    /// One for each job, which has the budget of tokens to itself.
+    #[cfg(feature = "llm")]
+    fn extractor(&self) -> Result<Standard> {
+        match &self.llm {
+            Some(llm) => Standard::new().with_llm(llm.clone()),
+            None => Ok(Standard::new()),
+        }
+    }
+
+    #[cfg(not(feature = "llm"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same as with a language model"
+    )]
+    fn extractor(&self) -> Result<Standard> {
+        Ok(Standard::new())
+    }
+
     async fn open_file(
         &self,
         path: PathBuf,

@@ -41,6 +41,8 @@ pub struct EngineConfig {
     buckets: Buckets,
     clock: Clock,
     settings: EngineSettings,
+    #[cfg(feature = "llm")]
+    llm: Option<harvestman_extractors::LlmConfig>,
 }
 
 impl EngineConfig {
@@ -57,6 +59,8 @@ impl EngineConfig {
             buckets: Buckets::default(),
             clock: Clock::system(),
             settings: EngineSettings::default(),
+            #[cfg(feature = "llm")]
+            llm: None,
         }
     }
 
@@ -141,6 +145,15 @@ impl EngineConfig {
         self
     }
 
+    /// Sets the language model that jobs with `extract_options.llm` may ask; each job has the whole
+    /// budget of tokens, and anew when its engine is restarted.
+    #[cfg(feature = "llm")]
+    #[must_use]
+    pub fn with_llm(mut self, llm: harvestman_extractors::LlmConfig) -> Self {
+        self.llm = Some(llm);
+        self
+    }
+
     fn fetcher(&self) -> Result<Arc<Router>> {
         if let Some(router) = &self.router {
             return Ok(Arc::clone(router));
@@ -165,7 +178,15 @@ impl EngineConfig {
         let files = LocalFiles::open(Arc::clone(&layout), buckets.clone())?;
         let limits = &self.settings.limits;
         let (max_urls, max_bytes) = (limits.urls, limits.upload_bytes);
-        let assembler = StandardAssembler { layout, fetcher, buckets, max_urls, max_bytes };
+        let assembler = StandardAssembler {
+            layout,
+            fetcher,
+            buckets,
+            max_urls,
+            max_bytes,
+            #[cfg(feature = "llm")]
+            llm: self.llm,
+        };
         let parts = EngineParts::new(
             Arc::new(store),
             Arc::new(assembler),

@@ -175,13 +175,16 @@ async fn duplicates_are_left_out_and_counted_in_a_dry_run() {
 async fn what_this_installation_lacks_is_refused_by_name() {
     let place = Place::new();
     let engine = place.open().await;
-    let body = json!({"urls": ["https://a.test/"], "defaults": {"render": true}}).to_string();
     let limits = &engine.settings().limits;
-    let spec = JobSpec::read(body.as_bytes(), limits).unwrap().spec;
-    let refused = engine.submit(spec).await.unwrap_err();
-    assert_eq!(code(&refused), RefusalCode::Unavailable);
-    assert!(refused.to_string().contains("defaults: "), "{refused}");
-    assert!(refused.to_string().contains("render"), "{refused}");
+    let asks = json!({"extract": {"name": "string"}, "extract_options": {"llm": true}});
+    for (defaults, words) in [(json!({"render": true}), "render"), (asks, "no language model")] {
+        let body = json!({"urls": ["https://a.test/"], "defaults": defaults}).to_string();
+        let spec = JobSpec::read(body.as_bytes(), limits).unwrap().spec;
+        let refused = engine.submit(spec).await.unwrap_err();
+        assert_eq!(code(&refused), RefusalCode::Unavailable);
+        assert!(refused.to_string().contains("defaults"), "{refused}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
     engine.shutdown().await;
 }
 

@@ -10,6 +10,8 @@ use std::cell::OnceCell;
 
 use url::Url;
 
+#[cfg(feature = "llm")]
+pub(crate) use self::heading::is_in;
 pub(crate) use self::{
     heading::{Heading, Headings, simple, without_site, without_site_behind},
     labels::{Beside, Label, Wanted},

@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Draft {
     outcomes: Vec<Outcome>,
     metas: Vec<Option<FieldMeta>>,
+    /// The page has been read for what its JSON-LD lacks.
+    is_read: bool,
 }
 
 impl Draft {
@@ -31,6 +33,7 @@ impl Draft {
         let mut draft = Self {
             outcomes: vec![Outcome::Missing; plan.fields.len()],
             metas: vec![None; plan.fields.len()],
+            is_read: false,
         };
         if !plan.finds {
             return draft;
@@ -58,8 +61,13 @@ impl Draft {
         draft
     }
 
-    /// Whether every field has its value.
+    /// Whether there is nothing left to do.
     pub(crate) fn is_complete(&self) -> bool {
+        self.is_read || self.has_all()
+    }
+
+    /// Whether every field has its value.
+    pub(crate) fn has_all(&self) -> bool {
         self.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Found(_)))
     }
 
@@ -79,6 +87,7 @@ impl Draft {
         if plan.fields.iter().zip(&self.outcomes).any(lacks) {
             self.find(html, plan, url);
         }
+        self.is_read = true;
         Ok(self)
     }
 
@@ -115,6 +124,32 @@ impl Draft {
             self.metas[number] = Some(meta);
         }
         self.outcomes[number] = Outcome::Found(found.value);
+    }
+
+    /// The fields that a language model may be asked for: found by their names, and not found.
+    #[cfg(feature = "llm")]
+    pub(crate) fn unfound<'p>(&self, plan: &'p Plan) -> Vec<(usize, &'p FieldPlan)> {
+        let fields = plan.fields.iter().enumerate();
+        let is_unfound = |(number, field): &(usize, &FieldPlan)| {
+            field.meaning.is_some() && !matches!(self.outcomes[*number], Outcome::Found(_))
+        };
+        fields.filter(is_unfound).collect()
+    }
+
+    /// Sets what a language model has said of a field, with the words of the page that say it.
+    #[cfg(feature = "llm")]
+    pub(crate) fn set_said(&mut self, plan: &Plan, number: usize, outcome: Outcome, quote: &str) {
+        let confidence = crate::llm::CONFIDENCE;
+        let is_unsure = plan.options.min_confidence.is_some_and(|least| confidence < least);
+        if matches!(outcome, Outcome::Missing) || is_unsure {
+            return;
+        }
+        if plan.options.meta && matches!(outcome, Outcome::Found(_)) {
+            let mut meta = FieldMeta::new(confidence, "llm");
+            crate::text::cut(quote, 200).clone_into(&mut meta.raw);
+            self.metas[number] = Some(meta);
+        }
+        self.outcomes[number] = outcome;
     }
 
     /// Reads the fields with selectors.

@@ -40,6 +40,8 @@ mod fields;
 mod find;
 mod formats;
 mod jsonld;
+#[cfg(feature = "llm")]
+mod llm;
 mod located;
 mod markup;
 mod money;
@@ -51,4 +53,6 @@ mod tree;
 mod validate;
 mod xpath;
 
+#[cfg(feature = "llm")]
+pub use crate::llm::LlmConfig;
 pub use crate::standard::{MAX_PAGE_BYTES, Standard};

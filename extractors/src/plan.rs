@@ -197,6 +197,13 @@ impl FieldPlan {
         self.from.is_empty() || self.from.contains(&origin)
     }
 
+    /// How its values are made of texts whose place isn't known.
+    #[cfg(feature = "llm")]
+    pub(crate) fn normal<'a>(&'a self, base: &'a url::Url) -> crate::find::Normal<'a> {
+        let rule = self.meaning.as_ref().map(|meaning| meaning.concept.rule).unwrap_or_default();
+        crate::find::Normal { rule, base, reading: &self.reading, month_first: false }
+    }
+
     pub(crate) fn has_css(&self) -> bool {
         self.selectors.iter().any(|selector| matches!(selector, Ready::Css { .. }))
     }

@@ -12,6 +12,8 @@ use harvestman_engine::{
 };
 use url::Url;
 
+#[cfg(feature = "llm")]
+use crate::located::Outcome;
 use crate::{fields::Draft, formats, plan::Plan, text::cut};
 
 /// The most of a page that is looked at, in bytes: 10 MiB.
@@ -34,6 +36,8 @@ const MAX_BYTES_IN_PLACE: usize = 256 * 1024;
 pub struct Standard {
     /// By the addresses of schema and options: the tasks of a job share theirs.
     plans: Mutex<HashMap<(usize, usize), Ready>>,
+    #[cfg(feature = "llm")]
+    llm: Option<Arc<crate::llm::Llm>>,
 }
 
 /// A schema's plan, and what it was made of, so that nothing else gets the same address.
@@ -48,6 +52,22 @@ impl Standard {
     /// An extractor with an empty memory.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Asks a language model for what is missing, where `extract_options` has `llm`.
+    ///
+    /// Only fields that are found by their names are asked for, after everything else; a value counts
+    /// if the model quotes it from the page, and has a confidence of 0.5. Without an answer the page
+    /// has its other fields, and `field_errors` say why.
+    ///
+    /// # Errors
+    /// [`harvestman_engine::Error`] when the key can't stand in a header.
+    #[cfg(feature = "llm")]
+    pub fn with_llm(mut self, config: crate::llm::LlmConfig) -> harvestman_engine::Result<Self> {
+        let llm = crate::llm::Llm::new(config);
+        let llm = llm.map_err(|message| harvestman_engine::Error::invalid("llm", message))?;
+        self.llm = Some(Arc::new(llm));
+        Ok(self)
     }
 
     /// Checks that all selectors of a schema can be read.
@@ -97,19 +117,73 @@ impl Extractor for Standard {
         let plan = plan.transpose()?;
         let (html, base) = (cut(&page.text, MAX_PAGE_BYTES), &page.final_url);
         let mut draft = None;
+        if let Some(plan) = plan.as_ref().filter(|plan| plan.options.llm) {
+            draft = Some(self.ask(html, plan, base).await?);
+        }
         if !formats::need_tree(formats) && html.len() <= MAX_BYTES_IN_PLACE {
-            draft = plan.as_deref().map(|plan| Draft::new(html, plan, base));
+            let begin = || plan.as_deref().map(|plan| Draft::new(html, plan, base));
+            draft = draft.or_else(begin);
             if draft.as_ref().is_none_or(Draft::is_complete) {
                 return finish(html, base, formats, plan.as_deref(), draft);
             }
         }
         let (html, base, formats) = (html.to_owned(), base.clone(), formats.to_vec());
-        let work = move || finish(&html, &base, &formats, plan.as_deref(), draft);
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(error) => Err(FetchError::new(Code::Internal, error.to_string())),
+        blocking(move || finish(&html, &base, &formats, plan.as_deref(), draft)).await
+    }
+}
+
+impl Standard {
+    /// What the page itself has, and what a language model says of the rest.
+    #[cfg(feature = "llm")]
+    async fn ask(&self, html: &str, plan: &Arc<Plan>, base: &Url) -> Result<Draft, FetchError> {
+        let Some(llm) = &self.llm else { return Err(no_llm()) };
+        let most = llm.max_page_bytes();
+        let (html, owned, address) = (html.to_owned(), Arc::clone(plan), base.clone());
+        let read = move || {
+            let draft = Draft::new(&html, &owned, &address);
+            let draft =
+                if draft.has_all() { draft } else { draft.complete(&html, &owned, &address)? };
+            let text =
+                if draft.has_all() { String::new() } else { crate::llm::reduced(&html, most) };
+            Ok((draft, text))
+        };
+        let (mut draft, text) = blocking(read).await?;
+        let unfound = draft.unfound(plan);
+        if unfound.is_empty() {
+            return Ok(draft);
         }
+        let fields: Vec<_> = unfound.iter().map(|(_, field)| *field).collect();
+        let answer = llm.ask(&fields, &text).await;
+        for (number, field) in unfound {
+            let (outcome, quote) = match &answer {
+                Ok(answer) => crate::llm::take_in(answer, &field.field, field.normal(base), &text),
+                Err(message) => (Outcome::Invalid(message.clone()), String::new()),
+            };
+            draft.set_said(plan, number, outcome, &quote);
+        }
+        Ok(draft)
+    }
+
+    #[cfg(not(feature = "llm"))]
+    #[expect(clippy::unused_async, reason = "the same as with a language model")]
+    async fn ask(&self, _html: &str, _plan: &Arc<Plan>, _base: &Url) -> Result<Draft, FetchError> {
+        Err(no_llm())
+    }
+}
+
+fn no_llm() -> FetchError {
+    let message = "there is no language model here: leave `extract_options.llm` out";
+    FetchError::new(Code::ExtractFailed, message)
+}
+
+/// Runs what takes time on a blocking thread; its panic is that of the task.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
+) -> Result<T, FetchError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(FetchError::new(Code::Internal, error.to_string())),
     }
 }
 

@@ -12,7 +12,7 @@ use harvestman::storage::{Access, Bucket, Location, S3Settings, Storage};
 use serde_json::Value;
 
 /// How long the server may take to come up on a busy machine.
-const START_TIME: Duration = Duration::from_secs(60);
+const START_TIME: Duration = Duration::from_mins(1);
 
 /// Moto with permissions enforced: buckets `lists` and `results`, a service that may take on roles and
 /// nothing else, and roles that ask for an external id.
@@ -121,14 +121,18 @@ impl Moto {
         let bucket = self.bucket(uri);
         bucket
             .store()
-            .put_opts(bucket.path(), content.into().into(), Default::default())
+            .put_opts(bucket.path(), content.into().into(), object_store::PutOptions::default())
             .await
             .unwrap();
     }
 
     pub(crate) async fn read(&self, uri: &str) -> Vec<u8> {
         let bucket = self.bucket(uri);
-        let found = bucket.store().get_opts(bucket.path(), Default::default()).await.unwrap();
+        let found = bucket
+            .store()
+            .get_opts(bucket.path(), object_store::GetOptions::default())
+            .await
+            .unwrap();
         found.bytes().await.unwrap().into()
     }
 

@@ -30,6 +30,8 @@ pub struct ExtractOptions {
     pub sources: Vec<Origin>,
     /// Language and country of the pages, e.g. `de-CH`, for fields without a `locale` of their own.
     pub locale: Option<String>,
+    /// Ask the installation's language model for the fields that are still missing.
+    pub llm: bool,
     /// Further names on the pages by field, beside those of the fields' own `synonyms`: labels, keys,
     /// words in classes.
     pub synonyms: BTreeMap<String, Vec<String>>,
@@ -60,6 +62,12 @@ impl ExtractOptions {
                 Err(format!("synonyms.{name}: must be up to {most} words of 1 to {bytes} bytes"))
             }
         }
+    }
+
+    /// Options under which a language model is asked for what is missing.
+    pub fn with_llm(mut self) -> Self {
+        self.llm = true;
+        self
     }
 
     /// Options under which a missing field fails the page.
