@@ -234,7 +234,7 @@ impl Place {
             return read_parquet(bytes);
         }
         let mut text = String::new();
-        if name.ends_with(".gz") {
+        if name.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "gz") {
             flate2::read::MultiGzDecoder::new(&*bytes).read_to_string(&mut text).unwrap();
         } else {
             text = String::from_utf8(bytes).unwrap();
@@ -386,7 +386,7 @@ async fn what_a_killed_life_left_is_cleaned_up() {
 async fn what_can_not_be_uploaded_is_refused() {
     let place = Place::new("ndjson", u64::MAX);
     let refused = |opened: harvestman_engine::Result<_>| match opened {
-        Ok(_) => panic!("it was opened"),
+        Ok(()) => panic!("it was opened"),
         Err(error) => error.to_string(),
     };
     let error = refused(place.sink().open(None).await.map(drop));
