@@ -59,12 +59,18 @@ async function stream(id, state, take, signal) {
     const answer = await send("GET", jobPath(id, "/events"), { headers, signal });
     for await (const event of events(answer.body)) {
       state.lastEvent = event.id ?? state.lastEvent;
-      // A part is in the next state as well.
-      if (event.type === "progress" || event.type === "terminal") take(JSON.parse(event.data));
+      if (event.type === "progress" || event.type === "terminal") take(await whole(id, state, JSON.parse(event.data), signal));
     }
   } catch (error) {
     if (isHopeless(error)) throw error;
   }
+}
+
+/** An event's state with the parts, which it only counts: those that are known, or read anew. */
+async function whole(id, state, job, signal) {
+  const { parts = [], parts_total: total } = state.job.output;
+  if (job.output.parts_total !== total) return get(jobPath(id), { signal });
+  return { ...job, output: { ...job.output, parts } };
 }
 
 /** Asks for the job; once its state is known, the answer comes with the next change. */

@@ -33,7 +33,9 @@ export function resultPanel(id) {
 
 function remark(job) {
   if (!job.download_url) return isFinal(job) ? "" : "Parts that are complete can be read while the job runs.";
-  const what = (job.output?.parts?.length ?? 0) > 1 ? "The job's link leads to a list of its parts" : "The job's link leads to the file";
+  const { parts, parts_total: total } = job.output;
+  const shown = total > parts.length ? `The first ${count(parts.length)} of ${count(total)} parts. ` : "";
+  const what = `${shown}The job's link leads to ${total > 1 ? "the list of its parts" : "the file"}`;
   return [`${what}; whoever has it needs no key. It ends `, moment(job.download_url_expires_at), "."];
 }
 
