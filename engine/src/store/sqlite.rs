@@ -134,11 +134,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory).unwrap();
         jobs_conformance(&store).await;
+        let connection =
+            || rusqlite::Connection::open(directory.path().join("harvestman.db")).unwrap();
+        let lease = "UPDATE jobs SET lease_owner = 'me', lease_until = '2999-01-01T00:00:00Z'";
+        connection().execute(lease, []).unwrap();
         let leases = || {
-            let path = directory.path().join("harvestman.db");
             let sql = "SELECT count(*) FROM jobs WHERE lease_owner IS NOT NULL";
-            let connection = rusqlite::Connection::open(path).unwrap();
-            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+            connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
         };
         let held = leases();
         assert!(held > 0);
