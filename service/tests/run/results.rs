@@ -150,13 +150,13 @@ fn a_list_in_any_form_gives_the_same_urls() {
 
 #[test]
 fn a_large_result_is_cut_into_parts() {
-    let place = Place::new(Shop::new().with_page_bytes(2_000), 300);
+    let place = Place::new(Shop::new().with_page_bytes(2_000), 2_000);
     let args = ["--output", "out.csv", "--max-part-bytes", "10000"];
     let summary = place.summary(&[&FIELDS[..], &args].concat());
     let parts = summary["parts"].as_array().unwrap();
     assert!(parts.len() > 2, "{summary}");
     let rows: u64 = parts.iter().map(|part| part["rows"].as_u64().unwrap()).sum();
-    assert_eq!(rows, 300);
+    assert_eq!(rows, 2_000);
     for part in parts {
         assert!(place.path(part["location"].as_str().unwrap()).is_file(), "{part}");
     }
