@@ -1,8 +1,8 @@
 //! Fields with CSS selectors that need the page's tree.
 
 use dom_query::{Document, NodeRef, Selection};
-use harvestman_engine::{Kind, schema::Output};
-use memchr::memchr_iter;
+use harvestman_engine::{Code, FetchError, Kind, schema::Output};
+use memchr::{memchr, memchr_iter};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -17,9 +17,25 @@ pub(crate) const MAX_DEPTH: usize = 10_000;
 /// The most cells of one table.
 const MAX_CELLS: usize = 100_000;
 
-/// The tree of a page; `None` if it nests too deep.
-pub(crate) fn tree(html: &str) -> Option<Document> {
-    (deepest(html) <= MAX_DEPTH).then(|| Document::from(html))
+/// A page with more of what begins a tag is not made a tree: it takes up to two seconds and more.
+const MAX_TAGS: usize = 750_000;
+/// A parser compares each attribute of a tag with those before it; so many comparisons take about a
+/// second, and a page that needs more is not made a tree.
+const MAX_COMPARISONS: u64 = 500_000_000;
+
+/// The tree of a page, or why there is none: building it would take too long.
+pub(crate) fn tree(html: &str) -> Result<Document, FetchError> {
+    let refused = |message: String| Err(FetchError::new(Code::ExtractFailed, message));
+    if deepest(html) > MAX_DEPTH {
+        return refused(format!("the page nests deeper than {MAX_DEPTH} elements"));
+    }
+    if memchr_iter(b'<', html.as_bytes()).count() > MAX_TAGS {
+        return refused(format!("the page has more than {MAX_TAGS} tags"));
+    }
+    if comparisons(html) > MAX_COMPARISONS {
+        return refused("the page has too many attributes in one tag".to_owned());
+    }
+    Ok(Document::from(html))
 }
 
 /// Reads a field by one of its selectors, from an element on.
@@ -149,6 +165,41 @@ fn deepest(html: &str) -> usize {
     deepest
 }
 
+/// How often the attributes of one tag are compared with each other, all tags together. What only looks
+/// like a tag counts as one.
+fn comparisons(html: &str) -> u64 {
+    let bytes = html.as_bytes();
+    let (mut total, mut from) = (0_u64, 0);
+    while let Some(open) = memchr(b'<', &bytes[from..]).map(|found| from + found) {
+        let is_tag = bytes.get(open + 1).is_some_and(u8::is_ascii_alphabetic);
+        let (count, length) = if is_tag { attributes(&bytes[open + 1..]) } else { (0, 0) };
+        total = total.saturating_add(count * count / 2);
+        from = open + 1 + length;
+    }
+    total
+}
+
+/// About how many attributes the tag that begins here has, and how long it is.
+fn attributes(tag: &[u8]) -> (u64, usize) {
+    let (mut count, mut at, mut was_space, mut was_equal) = (0, 0, false, false);
+    while let Some(byte) = tag.get(at) {
+        match byte {
+            b'>' => break,
+            b'"' | b'\'' if was_equal => {
+                at += 1 + memchr(*byte, &tag[at + 1..]).unwrap_or(tag.len() - at - 1);
+                (was_space, was_equal) = (true, false);
+            }
+            byte if byte.is_ascii_whitespace() || *byte == b'/' => was_space = true,
+            byte => {
+                count += u64::from(was_space && !was_equal && *byte != b'=');
+                (was_space, was_equal) = (false, *byte == b'=');
+            }
+        }
+        at += 1;
+    }
+    (count, at.min(tag.len()))
+}
+
 /// Whether the tag that begins here has no content, so that no end tag follows.
 fn is_void(tag: &[u8]) -> bool {
     let end = tag.iter().take(8).position(|byte| !byte.is_ascii_alphanumeric());
@@ -183,8 +234,34 @@ mod tests {
 
     #[test]
     fn a_page_that_nests_too_deep_is_no_tree() {
-        assert!(tree(&"<p><b>x</b></p><br>".repeat(30_000)).is_some());
-        assert!(tree(&"<div>".repeat(MAX_DEPTH + 1)).is_none());
+        assert!(tree(&"<p><b>x</b></p><br>".repeat(30_000)).is_ok());
+        let refused = tree(&"<div>".repeat(MAX_DEPTH + 1)).err().unwrap();
+        assert!(refused.message.contains("nests deeper than 10000"));
         assert_eq!(deepest("<a><b><img><b/></b></a><"), 3);
+    }
+
+    #[test]
+    fn a_page_of_too_many_tags_is_no_tree() {
+        let refused = tree(&"<".repeat(MAX_TAGS + 1)).err().unwrap();
+        assert!(refused.message.contains("more than 750000 tags"));
+    }
+
+    #[test]
+    fn a_tag_of_too_many_attributes_is_no_tree() {
+        for (tag, count) in [
+            ("p>", 0),
+            ("p a=b c='d > e' f g=\"h\"i>x y", 5),
+            ("p a = b c/d >", 3),
+            ("p a='", 1),
+            ("p", 0),
+        ] {
+            assert_eq!(attributes(tag.as_bytes()).0, count, "{tag}");
+        }
+        let many = |count: usize| format!("<p {}>x", "a=b ".repeat(count));
+        assert!(tree(&many(10_000)).is_ok());
+        let refused = tree(&many(100_000)).err().unwrap();
+        assert!(refused.message.contains("too many attributes"), "{refused:?}");
+        let quoted = format!("<p x='>' {}>", "a=b ".repeat(100_000));
+        assert!(tree(&quoted).is_err());
     }
 }

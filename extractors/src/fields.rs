@@ -156,7 +156,7 @@ impl Draft {
     fn locate(&mut self, html: &str, plan: &Plan, url: &Url) -> Result<(), FetchError> {
         let scan = if plan.has_css() && plan.streams { scan(html, plan) } else { Scan::default() };
         let needs_tree = plan.has_css() && (!plan.streams || scan.needs_tree);
-        let document = if needs_tree { Some(dom::tree(html).ok_or_else(too_deep)?) } else { None };
+        let document = if needs_tree { Some(dom::tree(html)?) } else { None };
         let needs = |which: fn(&Ready) -> bool| {
             plan.fields.iter().any(|field| field.selectors.iter().any(which))
         };
@@ -294,11 +294,6 @@ fn invalid(reasons: &[String]) -> FetchError {
         all => format!("{first}; and {} more", all - MAX_REASONS),
     };
     FetchError::new(Code::ValidationFailed, message)
-}
-
-fn too_deep() -> FetchError {
-    let message = format!("the page nests deeper than {} elements", dom::MAX_DEPTH);
-    FetchError::new(Code::ExtractFailed, message)
 }
 
 /// All JSON in the page's scripts: JSON-LD first, then its state.

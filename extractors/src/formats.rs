@@ -1,6 +1,6 @@
 //! The page itself in other forms: text, Markdown, links.
 
-use harvestman_engine::{Code, FetchError, Fields, params::Format};
+use harvestman_engine::{FetchError, Fields, params::Format};
 use url::Url;
 
 use crate::{dom, text::collapse};
@@ -26,10 +26,7 @@ pub(crate) fn add(
     if !need_tree(formats) {
         return Ok(());
     }
-    let Some(page) = dom::tree(html) else {
-        let message = format!("the page nests deeper than {} elements", dom::MAX_DEPTH);
-        return Err(FetchError::new(Code::ExtractFailed, message));
-    };
+    let page = dom::tree(html)?;
     if formats.contains(&Format::Links) {
         fields.links = Some(links(&page, base));
     }
