@@ -215,7 +215,7 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, facts: &mut Facts<'_>, place: Place) {
-        labels::add(&facts.tree, place, self.wanted, &mut facts.labels);
+        labels::add(&facts.tree, place, self.wanted, &mut self.buffer, &mut facts.labels);
         let text = facts.tree.raw_text(place);
         if text.len() <= 4 * MAX_MONEY_BYTES && facts.money.len() < MAX_MONEY {
             let text = text.trim();

@@ -1,5 +1,7 @@
 //! Currencies: their codes, and the signs that people write.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 /// Signs and words, and the code they stand for where nothing else is said; longer ones first.
 const SIGNS: &[(&str, &str)] = &[
     ("R$", "BRL"),
@@ -113,6 +115,10 @@ const WORDS: &[(&str, &str)] = &[
     ("kwd", "KWD"),
 ];
 
+static BY_WORD: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| WORDS.iter().copied().collect());
+/// The longest of the words, in bytes.
+const MAX_WORD_BYTES: usize = 8;
+
 /// Codes that have been replaced without a change of value, or that shops make up.
 const RENAMED: &[(&str, &str)] = &[("RUR", "RUB"), ("TRL", "TRY"), ("RMB", "CNY"), ("NIS", "ILS")];
 
@@ -135,7 +141,9 @@ pub(crate) fn currency(text: &str) -> Option<&'static str> {
             word.extend(c.to_lowercase());
             continue;
         }
-        if let Some((_, code)) = WORDS.iter().find(|(known, _)| *known == word) {
+        if (1..=MAX_WORD_BYTES).contains(&word.len())
+            && let Some(code) = BY_WORD.get(word.as_str())
+        {
             return Some(code);
         }
         word.clear();
@@ -175,6 +183,7 @@ mod tests {
         ] {
             assert_eq!(currency(text), expected, "{text}");
         }
+        assert!(WORDS.iter().all(|(word, _)| word.len() <= MAX_WORD_BYTES));
         assert_eq!(code("eur").as_deref(), Some("EUR"));
         assert_eq!(code("€").as_deref(), Some("EUR"));
         assert_eq!(code("a euphemism"), None);

@@ -37,15 +37,38 @@ pub(crate) enum Beside {
 
 /// The form in which labels are compared.
 pub(crate) fn normal(label: &str) -> String {
-    let label = collapse(label).to_lowercase();
-    label
-        .trim_matches(|c: char| !c.is_alphanumeric() && c != '#' && c != '.')
-        .trim_end_matches('.')
-        .to_owned()
+    let mut form = String::new();
+    form_into(label, &mut form);
+    trimmed(&form).to_owned()
+}
+
+/// Writes the form in which labels are compared, untrimmed, into a buffer that is used again.
+fn form_into(label: &str, form: &mut String) {
+    form.clear();
+    for word in label.split_whitespace() {
+        if !form.is_empty() {
+            form.push(' ');
+        }
+        if word.is_ascii() {
+            form.extend(word.bytes().map(|byte| byte.to_ascii_lowercase() as char));
+        } else {
+            form.push_str(&word.to_lowercase());
+        }
+    }
+}
+
+fn trimmed(form: &str) -> &str {
+    form.trim_matches(|c: char| !c.is_alphanumeric() && c != '#' && c != '.').trim_end_matches('.')
 }
 
 /// Adds what stands beside a text if the text is a wanted label, or begins with one.
-pub(crate) fn add(tree: &Tree<'_>, place: Place, wanted: &Wanted, labels: &mut Vec<Label>) {
+pub(crate) fn add(
+    tree: &Tree<'_>,
+    place: Place,
+    wanted: &Wanted,
+    buffer: &mut String,
+    labels: &mut Vec<Label>,
+) {
     let raw = tree.raw_text(place).trim();
     if raw.is_empty() || labels.len() >= MAX_LABELS || wanted.is_empty() {
         return;
@@ -59,10 +82,9 @@ pub(crate) fn add(tree: &Tree<'_>, place: Place, wanted: &Wanted, labels: &mut V
         Some(colon) => (&raw[..colon], raw[colon..].trim_start_matches([':', '：']).trim()),
         None => (raw, ""),
     };
-    let text = normal(&decode(label));
-    if !wanted.contains_key(&text) {
-        return;
-    }
+    form_into(&decode(label), buffer);
+    let Some((text, _)) = wanted.get_key_value(trimmed(buffer)) else { return };
+    let text = text.clone();
     if rest.is_empty() {
         if let Some((value, strength)) = beside(tree, place, colon.is_some()) {
             labels.push(Label { text, place, strength, value });
@@ -158,7 +180,7 @@ mod tests {
         let wanted = Wanted::from([("brand".to_owned(), vec![0])]);
         let mut labels = Vec::new();
         for place in 0..tree.len() {
-            add(&tree, place, &wanted, &mut labels);
+            add(&tree, place, &wanted, &mut String::new(), &mut labels);
         }
         labels.first().map(|label| match &label.value {
             Beside::Text(text) => text.clone(),

@@ -1,6 +1,6 @@
 //! The words of class names and ids, and which of them are wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A wanted word, by number.
 pub(crate) type Word = u16;
@@ -144,13 +144,16 @@ const OLD: &[&str] = &[
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
     words: HashMap<String, Word>,
+    /// Those that say nothing, unless they are among the wanted ones.
+    neutral: HashSet<&'static str>,
     /// The words up to here are those of prices not to pay.
     olds: Word,
 }
 
 impl Vocabulary {
     pub(crate) fn new() -> Self {
-        let mut vocabulary = Self::default();
+        let neutral = NEUTRAL.iter().copied().collect();
+        let mut vocabulary = Self { neutral, ..Self::default() };
         for word in OLD {
             vocabulary.word(word);
         }
@@ -188,7 +191,9 @@ impl Words {
             if !self.wanted.contains(&known) {
                 self.wanted.push(known);
             }
-        } else if !NEUTRAL.contains(&word) && word.bytes().any(|byte| !byte.is_ascii_digit()) {
+        } else if !vocabulary.neutral.contains(word)
+            && word.bytes().any(|byte| !byte.is_ascii_digit())
+        {
             self.foreign = self.foreign.saturating_add(1);
         }
     }
