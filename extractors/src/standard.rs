@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
+    thread::available_parallelism,
 };
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use harvestman_engine::{
     Code, ExtractOptions, Extractor, FetchError, Fields, Page, Schema, Task, params::Format,
     schema::SchemaError,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 #[cfg(feature = "llm")]
@@ -23,6 +25,13 @@ const MAX_PLANS: usize = 256;
 /// The largest page whose JSON-LD is read where the task runs; a larger one may take milliseconds.
 const MAX_BYTES_IN_PLACE: usize = 256 * 1024;
 
+/// One page for each core is read at a time, whatever the number of jobs and of pages under way: more
+/// threads would be no faster, each would keep some megabytes, and everything else would wait for them.
+static READERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+    Arc::new(Semaphore::new(cores))
+});
+
 /// Finds fields by their selectors, or by what their names mean.
 ///
 /// A field with a `selector` is read there and nowhere else. Any other field is looked for by its name
@@ -31,7 +40,7 @@ const MAX_BYTES_IN_PLACE: usize = 256 * 1024;
 /// type; a field for which nothing fits is null, and `missing` or `field_errors` say so.
 ///
 /// Pages whose JSON-LD has all fields need no HTML parser and cost microseconds; all other work is
-/// done on a blocking thread. The same page always gives the same fields.
+/// done on blocking threads, one for each core in the whole process. The same page always gives the same fields.
 #[derive(Debug, Default)]
 pub struct Standard {
     /// By the addresses of schema and options: the tasks of a job share theirs.
@@ -127,8 +136,9 @@ impl Extractor for Standard {
                 return finish(html, base, formats, plan.as_deref(), draft);
             }
         }
+        let turn = turn().await;
         let (html, base, formats) = (html.to_owned(), base.clone(), formats.to_vec());
-        blocking(move || finish(&html, &base, &formats, plan.as_deref(), draft)).await
+        blocking(turn, move || finish(&html, &base, &formats, plan.as_deref(), draft)).await
     }
 }
 
@@ -138,6 +148,7 @@ impl Standard {
     async fn ask(&self, html: &str, plan: &Arc<Plan>, base: &Url) -> Result<Draft, FetchError> {
         let Some(llm) = &self.llm else { return Err(no_llm()) };
         let most = llm.max_page_bytes();
+        let turn = turn().await;
         let (html, owned, address) = (html.to_owned(), Arc::clone(plan), base.clone());
         let read = move || {
             let draft = Draft::new(&html, &owned, &address);
@@ -147,7 +158,7 @@ impl Standard {
                 if draft.has_all() { String::new() } else { crate::llm::reduced(&html, most) };
             Ok((draft, text))
         };
-        let (mut draft, text) = blocking(read).await?;
+        let (mut draft, text) = blocking(turn, read).await?;
         let unfound = draft.unfound(plan);
         if unfound.is_empty() {
             return Ok(draft);
@@ -176,10 +187,22 @@ fn no_llm() -> FetchError {
     FetchError::new(Code::ExtractFailed, message)
 }
 
-/// Runs what takes time on a blocking thread; its panic is that of the task.
+/// Waits for a turn to read a page.
+async fn turn() -> OwnedSemaphorePermit {
+    let turn = Arc::clone(&READERS).acquire_owned().await;
+    turn.expect("the semaphore is never closed")
+}
+
+/// Runs what takes time on a blocking thread; its panic is that of the task. The turn is over when the
+/// work is, also if nobody waits for it any more.
 async fn blocking<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -206,4 +229,29 @@ fn finish(
     };
     formats::add(&mut fields, formats, html, base)?;
     Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use harvestman_engine::Params;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_takes_long_to_read_waits_for_a_core() {
+        let schema = Schema::from_pairs([("heading", "string")]).unwrap();
+        let task = Task::new(0, "http://a.test/", Params::new().with_extract(schema));
+        let page = Page::new(task.target().unwrap().clone(), "<h1>Lamp</h1>");
+        let extractor = Standard::new();
+        let mut fields = Box::pin(extractor.extract(&task, &page));
+        let cores = u32::try_from(available_parallelism().unwrap().get()).unwrap();
+        let all = READERS.acquire_many(cores).await.unwrap();
+        tokio::select! {
+            biased;
+            found = &mut fields => panic!("it was read: {found:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(all);
+        fields.await.unwrap();
+    }
 }

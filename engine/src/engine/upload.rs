@@ -99,7 +99,9 @@ impl Workspace {
         let core = Arc::clone(core);
         let kept = tokio::spawn(async move {
             if let Err(error) = core.store().insert_upload(&upload, answer).await {
-                core.parts.files.erase_upload(&upload.id).await?;
+                if let Err(error) = core.parts.files.erase_upload(&upload.id).await {
+                    tracing::warn!(%error, upload = %upload.id, "stays until the next start");
+                }
                 return Err(error);
             }
             Ok(upload)
