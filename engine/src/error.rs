@@ -2,6 +2,11 @@
 
 use std::{io, path::PathBuf};
 
+use crate::excerpt;
+
+/// The most bytes of a store's own words that a message quotes.
+const MAX_REASON_BYTES: usize = 500;
+
 /// The result of an operation whose failure ends the job.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -122,6 +127,17 @@ impl Error {
         move |source| Self::Io { operation, path, source }
     }
 
+    /// Access to `uri` was refused by its store, which said so: `s3_access_denied`,
+    /// `gcs_access_denied` or `azure_access_denied`, by the scheme.
+    pub fn denied(uri: &str, said: &str) -> Self {
+        let code = match uri.split_once("://") {
+            Some(("gs", _)) => "gcs_access_denied",
+            Some(("az", _)) => "azure_access_denied",
+            _ => "s3_access_denied",
+        };
+        Self::Denied { code, message: format!("access to {uri} was denied: {}", reason(said)) }
+    }
+
     /// Wraps a failure of a `source`, `sink` or `store`.
     pub fn part(part: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Part { part, source: source.into() }
@@ -149,5 +165,48 @@ pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
         text.clone()
     } else {
         "a panic without a message".to_owned()
+    }
+}
+
+/// Why a store refuses, in short: the code and the message of its XML where it sent some.
+///
+/// ```
+/// let said = "403: <Error><Code>AccessDenied</Code><Message>not you</Message></Error>";
+/// assert_eq!(harvestman_engine::reason(said), "AccessDenied: not you");
+/// ```
+pub fn reason(said: &str) -> String {
+    let element = |name: &str| {
+        let (_, rest) = said.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(content, _)| content)
+    };
+    let words = match (element("Code"), element("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => said.to_owned(),
+    };
+    excerpt(words.as_bytes(), MAX_REASON_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_has_a_code_by_scheme_and_the_stores_own_reason() {
+        let said = "403: <Error><Code>AccessDenied</Code><Message>not you</Message></Error>";
+        for (uri, expected) in [
+            ("s3://b/k", "s3_access_denied"),
+            ("gs://b/k", "gcs_access_denied"),
+            ("az://b/k", "azure_access_denied"),
+        ] {
+            let Error::Denied { code, message } = Error::denied(uri, said) else { panic!() };
+            assert_eq!(code, expected);
+            assert_eq!(message, format!("access to {uri} was denied: AccessDenied: not you"));
+        }
+    }
+
+    #[test]
+    fn a_reason_is_short_whatever_was_said() {
+        assert!(reason(&"x".repeat(100_000)).len() <= 2 * MAX_REASON_BYTES);
     }
 }

@@ -48,7 +48,7 @@ pub use crate::{
     code::{Code, UnknownCode},
     courier::{Courier, CourierAnswer, CourierError, CourierRequest},
     driver::{Ending, RetryPolicy, StopReason},
-    error::{BoxError, Error, Result},
+    error::{BoxError, Error, Result, reason},
     errored::{Errored, MAX_MESSAGE_BYTES},
     extractor::{ExtractStatus, Extractor, FieldMeta, Fields, WholePage},
     fetcher::{Admission, FetchError, Fetcher},

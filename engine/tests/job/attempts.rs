@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use harvestman_engine::{
     Admission, Code, Ending, Extractor, FetchError, Fetcher, Fields, Job, Page, Params, Result,
     Task,

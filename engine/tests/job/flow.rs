@@ -8,11 +8,9 @@ use std::sync::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use harvestman_engine::{
-    CheckpointStore, Ending, FetchError, Job, Page, Part, Record, Result, Sink, SinkState,
-    SinkWriter, Source, Task,
+    Ending, FetchError, Job, Page, Part, Record, Result, Sink, SinkState, SinkWriter, Source, Task,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher},
 };
-use proptest::prelude::*;
 use serde_json::json;
 
 use crate::{ms, source};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use harvestman_engine::{
-    HostLimits, Job, MAX_SLOWEST_HOSTS, Params, Source,
+    HostLimits, Job, MAX_SLOWEST_HOSTS, Params,
     params::RetryParams,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher},
 };

@@ -10,7 +10,6 @@ mod sources;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt;
 use harvestman_engine::testing::{ListSource, MemorySink};
 use serde_json::Value;
 

@@ -10,7 +10,6 @@ use harvestman_engine::{
     checkpoint::{MAX_ERRORED_A_COMMIT, MAX_ERRORED_BYTES_A_COMMIT},
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher},
 };
-use proptest::prelude::*;
 
 use crate::{assert_complete, ms, source};
 

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use futures::{StreamExt, stream, stream::BoxStream};
 use harvestman_engine::{
-    CheckpointStore, Error, Job, MemoryStore, Params, Result, Sink, Source, SourceState, Task,
+    CheckpointStore, Error, Job, MemoryStore, Params, Result, Source, SourceState, Task,
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher, source_conformance},
 };
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{assert_complete, indices, ms, source};

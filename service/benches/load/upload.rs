@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::client::Client;
 
 /// How many bytes a line has: a million of them are a gigabyte.
-const LINE_BYTES: usize = 999;
+const LINE_BYTES: usize = 1_000;
 /// How many lines are sent at a time.
 const LINES: usize = 256;
 

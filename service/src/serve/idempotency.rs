@@ -13,9 +13,11 @@ use harvestman::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use super::{
     app::App,
+    body::{self, Json},
     error::{ApiError, ErrorCode},
 };
 
@@ -86,6 +88,39 @@ pub(crate) fn fingerprint(method: &str, path: &str, body: &[u8]) -> String {
         hash.update(part);
     }
     data_encoding::HEXLOWER.encode(&hash.finalize())
+}
+
+/// A request with a JSON body, as far as its turn and its bytes.
+pub(crate) enum Posted<'a> {
+    New(Json<'a>, Turn),
+    /// It was served before: this is the answer again.
+    Known(Response),
+}
+
+/// Reads a request with a JSON body, and begins to serve it.
+pub(crate) async fn posted<'a>(
+    app: &'a Arc<App>,
+    workspace: &Workspace,
+    path: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Posted<'a>, ApiError> {
+    let json = body::json(app, headers, body).await?;
+    let print = || fingerprint("POST", path, &json.bytes);
+    match begin(app, workspace, headers, print).await? {
+        Begin::Serve(turn) => Ok(Posted::New(json, turn)),
+        Begin::Replay(answer) => Ok(Posted::Known(replayed(answer))),
+    }
+}
+
+/// Makes it safe to send a request again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes the header")]
+pub(crate) struct IdempotencyHeader {
+    /// A text of the client's own: the same request under it gets the same answer for 24 hours.
+    #[param(rename = "Idempotency-Key", max_length = 256)]
+    key: Option<String>,
 }
 
 /// Begins to serve a request, unless it was served before, is being served, or is another one.

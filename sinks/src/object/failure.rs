@@ -1,10 +1,7 @@
 //! What a store's refusals mean for an output.
 
-use harvestman_engine::{Error, excerpt};
+use harvestman_engine::{Error, reason};
 use object_store::Error as StoreError;
-
-/// The most bytes of a store's own words that a message quotes.
-const MAX_WORDS: usize = 500;
 
 /// Whether the same request may succeed later.
 pub(super) fn is_passing(error: &StoreError) -> bool {
@@ -20,31 +17,13 @@ pub(super) fn is_passing(error: &StoreError) -> bool {
 
 /// The job's error for an output at `uri` that can't be written.
 pub(super) fn unwritable(error: &StoreError, uri: &str) -> Error {
-    let words = words(error);
-    if !matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }) {
-        return Error::part("sink", format!("{uri} can't be written: {words}"));
+    let said = error.to_string();
+    match error {
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            Error::denied(uri, &said)
+        }
+        _ => Error::part("sink", format!("{uri} can't be written: {}", reason(&said))),
     }
-    let code = match uri.split_once("://") {
-        Some(("gs", _)) => "gcs_access_denied",
-        Some(("az", _)) => "azure_access_denied",
-        _ => "s3_access_denied",
-    };
-    Error::Denied { code, message: format!("access to {uri} was denied: {words}") }
-}
-
-/// What a store said, in short: the code and the message of its XML where it sent some.
-fn words(error: &StoreError) -> String {
-    let text = error.to_string();
-    let element = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        rest.split_once(&format!("</{name}>")).map(|(content, _)| content.to_owned())
-    };
-    let words = match (element("Code"), element("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code,
-        _ => text,
-    };
-    excerpt(words.as_bytes(), MAX_WORDS)
 }
 
 #[cfg(test)]

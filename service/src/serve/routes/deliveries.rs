@@ -21,7 +21,7 @@ use crate::serve::{
     auth::{Reader, Writer},
     body,
     error::ApiError,
-    idempotency::{Answer, Begin, begin, fingerprint, replayed},
+    idempotency::{Answer, IdempotencyHeader, Posted, posted},
     wire::{DeliveryBody, Page, number_of},
 };
 
@@ -77,8 +77,7 @@ pub(crate) struct ReplayBody {
 /// Deliver an event again, whatever became of it.
 #[utoipa::path(post, path = "/v1/webhooks/deliveries/{id}/replay", tag = "webhooks", operation_id = "replayDelivery",
     params(("id" = String, Path, description = "The delivery."),
-           ("Idempotency-Key" = Option<String>, Header, max_length = 256,
-            description = "Makes it safe to send the request again.")),
+           IdempotencyHeader),
     responses((status = 202, body = ReplayBody, description = "It is tried again, with the whole schedule before it.")))]
 pub(crate) async fn replay(
     State(app): State<Arc<App>>,
@@ -87,13 +86,10 @@ pub(crate) async fn replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&app, &headers, body).await?;
     let path = format!("/v1/webhooks/deliveries/{id}/replay");
-    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json.bytes))
-        .await?
-    {
-        Begin::Serve(turn) => turn,
-        Begin::Replay(answer) => return Ok(replayed(answer)),
+    let turn = match posted(&app, &workspace, &path, &headers, body).await? {
+        Posted::New(_, turn) => turn,
+        Posted::Known(answer) => return Ok(answer),
     };
     workspace.replay(&id).await?;
     let body = ReplayBody { id: id.to_string(), state: DeliveryState::Pending };

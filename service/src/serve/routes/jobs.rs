@@ -28,7 +28,7 @@ use crate::serve::{
     auth::{Reader, Writer},
     body,
     error::{ApiError, ErrorCode},
-    idempotency::{Answer, Begin, Turn, begin, fingerprint, replayed},
+    idempotency::{Answer, IdempotencyHeader, Posted, Turn, posted},
     links::LinkKeys,
     request::{JobRequest, LinkRequest, RetryRequest},
     wire::{CreatedBody, DryRunBody, ErroredBody, JobBody, Page, number_of},
@@ -42,8 +42,7 @@ const MAX_WAIT_S: u64 = 60;
 /// The job is durable when this answers. With `dry_run` nothing is made, and the answer says what
 /// the job would be.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", operation_id = "createJob",
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 256,
-            description = "Makes it safe to send the request again: within 24 hours it gets the same answer.")),
+    params(IdempotencyHeader),
     request_body = JobRequest,
     responses(
         (status = 202, body = CreatedBody, description = "The job waits for its turn.",
@@ -56,11 +55,9 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&app, &headers, body).await?;
-    let print = || fingerprint("POST", "/v1/jobs", &json.bytes);
-    let turn = match begin(&app, &workspace, &headers, print).await? {
-        Begin::Serve(turn) => turn,
-        Begin::Replay(answer) => return Ok(replayed(answer)),
+    let (json, turn) = match posted(&app, &workspace, "/v1/jobs", &headers, body).await? {
+        Posted::New(json, turn) => (json, turn),
+        Posted::Known(answer) => return Ok(answer),
     };
     let bytes = json.bytes.clone();
     let (is_large, app) = (json.is_large(), Arc::clone(&app));
@@ -270,8 +267,7 @@ pub(crate) async fn cancel(
 /// Makes a new job over them alone; they keep their index, id, metadata and overrides.
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs", operation_id = "retryJob",
     params(("id" = String, Path, description = "The job that has ended."),
-           ("Idempotency-Key" = Option<String>, Header, max_length = 256,
-            description = "Makes it safe to send the request again.")),
+           IdempotencyHeader),
     request_body(content = Option<RetryRequest>, description = "What is to be other than in the first job; may be left out."),
     responses((status = 202, body = CreatedBody, description = "The new job waits for its turn.",
                headers(("Location" = String, description = "The path of the new job.")))))]
@@ -282,13 +278,10 @@ pub(crate) async fn retry(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&app, &headers, body).await?;
     let path = format!("/v1/jobs/{id}/retry");
-    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json.bytes))
-        .await?
-    {
-        Begin::Serve(turn) => turn,
-        Begin::Replay(answer) => return Ok(replayed(answer)),
+    let (json, turn) = match posted(&app, &workspace, &path, &headers, body).await? {
+        Posted::New(json, turn) => (json, turn),
+        Posted::Known(answer) => return Ok(answer),
     };
     let bytes = json.bytes.clone();
     let (is_large, app) = (json.is_large(), Arc::clone(&app));
@@ -358,8 +351,7 @@ pub(crate) struct LinkBody {
 /// A new link to the result of a job that has ended.
 #[utoipa::path(post, path = "/v1/jobs/{id}/download-url", tag = "jobs", operation_id = "createDownloadUrl",
     params(("id" = String, Path, description = "The job that has ended."),
-           ("Idempotency-Key" = Option<String>, Header, max_length = 256,
-            description = "Makes it safe to send the request again.")),
+           IdempotencyHeader),
     request_body(content = Option<LinkRequest>, description = "How long the link is to be valid; may be left out."),
     responses(
         (status = 200, body = LinkBody, description = "The link."),
@@ -371,13 +363,10 @@ pub(crate) async fn download_url(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&app, &headers, body).await?;
     let path = format!("/v1/jobs/{id}/download-url");
-    let turn = match begin(&app, &workspace, &headers, || fingerprint("POST", &path, &json.bytes))
-        .await?
-    {
-        Begin::Serve(turn) => turn,
-        Begin::Replay(answer) => return Ok(replayed(answer)),
+    let (json, turn) = match posted(&app, &workspace, &path, &headers, body).await? {
+        Posted::New(json, turn) => (json, turn),
+        Posted::Known(answer) => return Ok(answer),
     };
     let request = LinkRequest::read(&json.bytes)?;
     let limits = app.limits();

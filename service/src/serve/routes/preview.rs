@@ -18,9 +18,8 @@ use super::blocking;
 use crate::serve::{
     app::App,
     auth::Writer,
-    body,
     error::ApiError,
-    idempotency::{Answer, Begin, begin, fingerprint, replayed},
+    idempotency::{Answer, IdempotencyHeader, Posted, posted},
 };
 
 /// To the millisecond, as records have it.
@@ -45,8 +44,7 @@ pub(crate) struct PreviewBody {
 ///
 /// The body is a line of a list: `url` and parameters. Costs nothing, and is not kept.
 #[utoipa::path(post, path = "/v1/preview", tag = "jobs", operation_id = "preview",
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 256,
-            description = "Makes it safe to send the request again.")),
+    params(IdempotencyHeader),
     request_body(content = Object, description = "`url` and Scrape parameters.",
                  example = json!({"url": "https://example.com/", "extract": {"title": "string"}})),
     responses((status = 200, body = PreviewBody, description = "The record, of data or of an error.")))]
@@ -56,11 +54,9 @@ pub(crate) async fn preview(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let json = body::json(&app, &headers, body).await?;
-    let print = || fingerprint("POST", "/v1/preview", &json.bytes);
-    let turn = match begin(&app, &workspace, &headers, print).await? {
-        Begin::Serve(turn) => turn,
-        Begin::Replay(answer) => return Ok(replayed(answer)),
+    let (json, turn) = match posted(&app, &workspace, "/v1/preview", &headers, body).await? {
+        Posted::New(json, turn) => (json, turn),
+        Posted::Known(answer) => return Ok(answer),
     };
     let bytes = json.bytes.clone();
     let task = blocking(move || read(&bytes)).await??;

@@ -23,7 +23,7 @@ use crate::serve::{
     body::{self, Incoming},
     error::{ApiError, ErrorCode},
     form,
-    idempotency::{Answer, Begin, begin, conflict, fingerprint, replayed},
+    idempotency::{Answer, Begin, IdempotencyHeader, begin, conflict, fingerprint, replayed},
     wire::UploadBody,
 };
 
@@ -52,8 +52,7 @@ impl Sent {
 /// text (a URL a line); also packed by gzip or zstd. Raw, or as the field `file` of a form. Bad
 /// lines don't fail it: each will be a record with an error.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads", operation_id = "createUpload",
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 256,
-            description = "Makes it safe to send the request again.")),
+    params(IdempotencyHeader),
     request_body(description = "The list.", content(
         (String = "application/x-ndjson"),
         (String = "text/csv", example = json!("url,id\nhttps://example.com/,1\n")),
