@@ -6,6 +6,7 @@ mod body;
 mod dashboard;
 mod declared;
 mod error;
+mod etag;
 mod form;
 mod idempotency;
 mod key;

@@ -3,15 +3,19 @@
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::get,
 };
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use headers::HeaderMapExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use rust_embed::RustEmbed;
 
-use super::error::ApiError;
+use super::{
+    error::ApiError,
+    etag::{is_known, tag, unchanged},
+};
 
 /// Only what lies beside the page is loaded and run, and only this service is talked to. Text that
 /// would become markup is refused even from our own scripts.
@@ -41,8 +45,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/dashboard/{*path}", get(part))
 }
 
-async fn part(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    file(&path, &headers)
+async fn part(path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+    file(&path.map_or_else(|_| String::new(), |Path(path)| path), &headers)
 }
 
 /// A file; 404 for whatever is none, and 304 for what the browser has.
@@ -50,19 +54,18 @@ fn file(path: &str, asked: &HeaderMap) -> Response {
     let (Some(file), Some(media_type)) = (Files::get(path), media_type(path)) else {
         return ApiError::not_found("there is nothing at this path").into_response();
     };
-    let tag = tag(&file);
-    let is_known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| is_among(&tag, known));
-    let mut response = if is_known {
-        StatusCode::NOT_MODIFIED.into_response()
+    let tag = tag(&HEXLOWER.encode(&file.metadata.sha256_hash()[..16]));
+    let mut response = if is_known(asked, &tag) {
+        unchanged(tag)
     } else {
         let body = Body::from(Bytes::from_owner(file.data));
-        ([(header::CONTENT_TYPE, media_type)], body).into_response()
+        let mut whole = ([(header::CONTENT_TYPE, media_type)], body).into_response();
+        whole.headers_mut().typed_insert(tag);
+        whole
     };
-    let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    headers.insert(header::ETAG, tag);
     response
 }
 
@@ -76,18 +79,10 @@ fn media_type(path: &str) -> Option<&'static str> {
     })
 }
 
-fn tag(file: &EmbeddedFile) -> HeaderValue {
-    let hash = HEXLOWER.encode(&file.metadata.sha256_hash()[..16]);
-    HeaderValue::try_from(format!("\"{hash}\"")).expect("hexadecimal digits may stand in a header")
-}
-
-fn is_among(tag: &HeaderValue, known: &HeaderValue) -> bool {
-    let (Ok(tag), Ok(known)) = (tag.to_str(), known.to_str()) else { return false };
-    known == "*" || known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)
-}
-
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     fn get(path: &str) -> Response {

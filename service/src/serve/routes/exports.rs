@@ -17,9 +17,7 @@ use harvestman::{
     id::JobId,
     store::{JobEntry, OutputState},
 };
-use headers::{
-    AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, IfNoneMatch, IfRange, Range,
-};
+use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, IfRange, Range};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -34,6 +32,7 @@ use crate::serve::{
     app::App,
     body,
     error::{ApiError, ErrorCode},
+    etag::{is_known, tag, unchanged},
     links::{MANIFEST, Signature, file_name},
     wire::PartBody,
 };
@@ -237,20 +236,6 @@ fn within((start, end): (Bound<u64>, Bound<u64>), size: u64) -> Option<RangeIncl
         Bound::Unbounded => size.checked_sub(1)?,
     };
     (first <= last).then_some(first..=last)
-}
-
-fn is_known(headers: &HeaderMap, tag: &ETag) -> bool {
-    headers.typed_get::<IfNoneMatch>().is_some_and(|known| !known.precondition_passes(tag))
-}
-
-fn unchanged(tag: ETag) -> Response {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    response.headers_mut().typed_insert(tag);
-    response
-}
-
-fn tag(text: &str) -> ETag {
-    format!("\"{text}\"").parse().unwrap_or_else(|_| unreachable!("ids and digits are a tag"))
 }
 
 fn describe(response: &mut Response, media: &'static str, name: &str, tag: ETag) {

@@ -15,8 +15,8 @@ use harvestman::{
     store::{ErroredQuery, JobQuery, OutputState, Status},
     webhook::Secret,
 };
-use headers::{ETag, HeaderMapExt, IfNoneMatch};
-use http::{HeaderMap, StatusCode};
+use headers::{ETag, HeaderMapExt};
+use http::{HeaderMap, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,6 +28,7 @@ use crate::serve::{
     auth::{Reader, Writer},
     body,
     error::{ApiError, ErrorCode},
+    etag::{is_known, tag, unchanged},
     idempotency::{Answer, IdempotencyHeader, Posted, Turn, posted},
     links::LinkKeys,
     request::{JobRequest, LinkRequest, RetryRequest},
@@ -148,13 +149,11 @@ pub(crate) async fn status(
         let message = format!("the query's parameter `wait`: at most {MAX_WAIT_S} seconds");
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
-    let known = headers.typed_get::<IfNoneMatch>();
-    let is_known = |tag: &ETag| known.as_ref().is_some_and(|known| !known.precondition_passes(tag));
     let status = workspace.status(&id).await?;
     let (body, tag) = shown(&app, status.clone());
-    let is_news = known.is_some() && !is_known(&tag);
+    let is_news = headers.contains_key(header::IF_NONE_MATCH) && !is_known(&headers, &tag);
     if wait == 0 || status.is_terminal() || is_news {
-        return Ok(tagged(body, tag, is_known));
+        return Ok(tagged(&headers, body, tag));
     }
     let most = Duration::from_secs(wait);
     let later = tokio::select! {
@@ -162,7 +161,7 @@ pub(crate) async fn status(
         () = app.closing.cancelled() => status,
     };
     let (body, tag) = shown(&app, later);
-    Ok(tagged(body, tag, is_known))
+    Ok(tagged(&headers, body, tag))
 }
 
 pub(crate) fn job_body(app: &App, status: JobStatus) -> JobBody {
@@ -172,20 +171,18 @@ pub(crate) fn job_body(app: &App, status: JobStatus) -> JobBody {
 /// A job's body, and the tag that tells it from others. Links that are made anew each time don't
 /// count.
 fn shown(app: &App, status: JobStatus) -> (Answer, ETag) {
-    let day = status.job.created_at;
-    let stable = JobBody::new(status.clone(), &app.links, day, app.limits().default_link_s);
+    let fixed = status.job.created_at;
+    let stable = JobBody::new(status.clone(), &app.links, fixed, app.limits().default_link_s);
     let digest = Sha256::digest(Answer::new(StatusCode::OK, &stable).body());
-    let tag = format!("\"{}\"", data_encoding::HEXLOWER.encode(&digest[..12]));
-    let tag = tag.parse().unwrap_or_else(|_| unreachable!("hexadecimal digits are a tag"));
+    let tag = tag(&data_encoding::HEXLOWER.encode(&digest[..12]));
     (Answer::new(StatusCode::OK, &job_body(app, status)), tag)
 }
 
-fn tagged(body: Answer, tag: ETag, is_known: impl Fn(&ETag) -> bool) -> Response {
-    let mut response = if is_known(&tag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        body.into_response()
-    };
+fn tagged(headers: &HeaderMap, body: Answer, tag: ETag) -> Response {
+    if is_known(headers, &tag) {
+        return unchanged(tag);
+    }
+    let mut response = body.into_response();
     response.headers_mut().typed_insert(tag);
     response
 }
