@@ -4,6 +4,7 @@ use std::fmt;
 
 use harvestman_engine::{Error, Result};
 
+#[cfg(feature = "aws")]
 use crate::Location;
 
 /// As whom a bucket is opened.
@@ -20,6 +21,7 @@ pub enum Access {
 
 /// A role to take on, for one place only.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "S3 only has roles"))]
 pub struct Role {
     pub(crate) arn: String,
     pub(crate) external_id: Option<String>,
@@ -67,7 +69,7 @@ impl Role {
     }
 
     /// What the session may do at most, as an IAM policy.
-    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "S3 only has roles"))]
+    #[cfg(feature = "aws")]
     pub(crate) fn policy(&self, location: &Location) -> String {
         let partition = self.arn.split(':').nth(1).unwrap_or("aws");
         let bucket = format!("arn:{partition}:s3:::{}", location.bucket());
@@ -92,7 +94,7 @@ impl Role {
 }
 
 /// A key as a policy has to write it, in which `*`, `?` and `$` have a meaning.
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "S3 only has roles"))]
+#[cfg(feature = "aws")]
 fn literal(key: &str) -> String {
     key.chars().fold(String::new(), |mut text, char| {
         match char {
@@ -152,6 +154,7 @@ mod tests {
         assert!(role().with_external_id("hv-1").is_ok() && role().with_external_id("é").is_err());
     }
 
+    #[cfg(feature = "aws")]
     #[test]
     fn a_session_is_limited_to_its_place() {
         let location = "s3://lists/a*b/c.csv".parse().unwrap();

@@ -13,6 +13,7 @@ pub struct S3Settings {
 }
 
 #[derive(Clone)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "S3 only has keys"))]
 pub(crate) struct Keys {
     pub(crate) id: String,
     pub(crate) secret: String,

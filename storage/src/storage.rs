@@ -129,6 +129,7 @@ pub(crate) fn unusable(location: &Location) -> impl Fn(object_store::Error) -> E
 }
 
 /// The error of a role where there are none.
+#[cfg(any(feature = "gcp", feature = "azure"))]
 pub(crate) fn no_roles<T>(location: &Location) -> Result<T> {
     let message = "has no roles; a role goes with an s3_uri only";
     Err(Error::invalid(location.to_string(), message))
