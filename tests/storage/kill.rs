@@ -32,8 +32,8 @@ fn kills() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_has_one_record_however_often_the_uploading_process_is_killed() {
-    let shop = Shop::new().with_page_bytes(20_000).with_latency(Duration::from_millis(10));
-    let mut done = 0;
+    let shop = Shop::new().with_page_bytes(20_000).with_latency(Duration::from_millis(20));
+    let (mut done, mut started) = (0, 0);
     while done < kills() {
         let place = Place::with(shop.clone());
         let moto = Moto::start(&place.external_id().await);
@@ -46,8 +46,11 @@ async fn every_line_has_one_record_however_often_the_uploading_process_is_killed
         let mut lives = 0;
         loop {
             let mut worker = start(&place, &moto);
-            // Another moment in each life: in the beginning, between uploads, in the middle of one.
-            let life = Duration::from_millis(700 + (done * 397 + lives * 911) % 2_300);
+            // Another moment in each life: in the beginning, between uploads, in the middle of one. A
+            // life that ends by itself before its moment counts for nothing.
+            let life = Duration::from_millis(700 + (started * 397) % 2_300);
+            started += 1;
+            assert!(started < 20 * kills(), "{done} kills only in {started} lives");
             tokio::time::sleep(life).await;
             lives += 1;
             if let Some(status) = worker.try_wait().unwrap() {
