@@ -38,10 +38,12 @@
 //! - [`fetchers`] (`http`, `proxies`, `render`): plain HTTP, proxies and sessions, pages in Chromium
 //! - [`extractors`] (`extractors`, `llm`): structured data and the page itself, selectors, a language model
 //! - [`sinks`] (`sinks`, `csv`, `parquet`, `compression`): resumable files
-//! - `storage` (`aws`, `gcp`, `azure`): buckets that lists come from and results go to
+//! - `storage`, `buckets` (`aws`, `gcp`, `azure`): buckets that lists come from and results go to
 //! - [`Engine`] (`jobs`): many jobs over an embedded store, with retries, uploads and webhooks
 //! - `testing` (`testing`): conformance suites and scripted parts for tests of own parts
 
+#[cfg(all(feature = "object", any(feature = "sources", feature = "sinks")))]
+pub mod buckets;
 #[cfg(feature = "jobs")]
 mod standard;
 

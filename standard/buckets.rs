@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures::TryStreamExt;
 use harvestman_engine::{
     Error, JobSpec, LineReader, Refusal, RefusalCode, Result, Sink, Source, engine::JobContext,
     id::JobId, spec::Input,
 };
-use harvestman_sinks::{AbortUploads, FileSink, ObjectSink};
-use harvestman_sources::{InputOptions, ObjectStore};
-use harvestman_storage::{Access, Bucket, Location, Provider, Role, Scope, Storage};
+use harvestman_sinks::FileSink;
+use harvestman_sources::InputOptions;
+use harvestman_storage::{Access, Location, Provider, Role, Scope, Storage};
+
+use crate::buckets;
 
 /// What may be opened, and as whom.
 ///
@@ -77,9 +78,7 @@ impl Buckets {
             None => Access::Anonymous,
         };
         let bucket = self.storage.open(&location, &access)?;
-        let (store, path) = (Arc::clone(bucket.store()), bucket.path().clone());
-        let source = ObjectStore::pin(store, path, location.to_string(), reader, &options).await?;
-        Ok(Arc::new(source))
+        Ok(Arc::new(buckets::source(&bucket, reader, &options).await?))
     }
 
     /// Sends the parts of a job on to a bucket, if they are meant for one.
@@ -100,9 +99,7 @@ impl Buckets {
         };
         let location = directory.join(job.id.as_str());
         let bucket = self.storage.open(&location, &access)?;
-        let (store, path) = (Arc::clone(bucket.store()), bucket.path().clone());
-        let sink = ObjectSink::new(parts, store, path, location.to_string());
-        Ok(Arc::new(sink.with_leftovers(Arc::new(Leftovers(bucket)))))
+        Ok(Arc::new(buckets::sink(&bucket, parts)))
     }
 
     /// Erases what a job has written to the operator's own storage; a user's bucket is his own.
@@ -160,14 +157,4 @@ fn refuse_foreign_id(job: &JobContext, given: Option<&str>) -> Result<()> {
              policy ask for {own}, and leave `external_id` out"
         ),
     })
-}
-
-#[derive(Debug)]
-struct Leftovers(Bucket);
-
-#[async_trait]
-impl AbortUploads for Leftovers {
-    async fn abort_uploads(&self) -> Result<usize, harvestman_storage::StoreError> {
-        self.0.abort_uploads().await
-    }
 }

@@ -10,6 +10,7 @@ use crate::{
     doctor::DoctorArgs,
     fetching::FetchArgs,
     serve::{ServeArgs, keys::KeysArgs},
+    storage::StorageArgs,
 };
 
 /// Batch web scraping: a list of URLs in, one file of records out.
@@ -58,12 +59,13 @@ pub(crate) enum Command {
 #[command(after_long_help = RUN_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line are independent")]
 pub(crate) struct RunArgs {
-    /// The list: text (an URL a line), .ndjson, .jsonl or .csv, also .gz or .zst; `-` is standard input
+    /// The list: text (an URL a line), .ndjson, .jsonl or .csv, also .gz or .zst; a file, s3://, gs://
+    /// or az://, or `-` for standard input
     #[arg(env = "HARVESTMAN_INPUT")]
     pub(crate) input: PathBuf,
 
-    /// The result: .ndjson, .jsonl, .csv or .parquet, the first three also .gz or .zst; `-` is
-    /// standard output, as NDJSON
+    /// The result: .ndjson, .jsonl, .csv or .parquet, the first three also .gz or .zst; a file, a
+    /// directory in a bucket (`s3://bucket/nightly.parquet`), or `-` for standard output, as NDJSON
     #[arg(short, long, env = "HARVESTMAN_OUTPUT", value_name = "FILE")]
     pub(crate) output: PathBuf,
 
@@ -113,7 +115,7 @@ pub(crate) struct RunArgs {
     pub(crate) escape_formulas: bool,
 
     /// A directory for the job's state, removed at the end; by default FILE.job, for standard output
-    /// harvestman.job
+    /// harvestman.job, for a bucket NAME.job here
     #[arg(long, env = "HARVESTMAN_STATE", value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
@@ -126,9 +128,6 @@ pub(crate) struct RunArgs {
         value_name = "ADDR"
     )]
     pub(crate) allowed: Vec<AddressRule>,
-
-    #[command(flatten)]
-    pub(crate) fetching: FetchArgs,
 
     /// How long a first Ctrl-C waits for the pages under way, in seconds
     #[arg(long, env = "HARVESTMAN_GRACE", default_value_t = 60, value_name = "S")]
@@ -145,6 +144,16 @@ pub(crate) struct RunArgs {
     /// Begin anew, whatever an earlier run has left
     #[arg(long, env = "HARVESTMAN_RESTART")]
     pub(crate) restart: bool,
+
+    #[command(flatten)]
+    pub(crate) fetching: FetchArgs,
+
+    #[command(flatten)]
+    pub(crate) buckets: StorageArgs,
+
+    /// Read the list from a bucket that is open to everybody, without credentials
+    #[arg(long, env = "HARVESTMAN_ANONYMOUS", help_heading = "Buckets")]
+    pub(crate) anonymous: bool,
 }
 
 /// Show what is found on one page, where, and how sure that is.
@@ -220,6 +229,7 @@ Examples:
   cat list.txt | harvestman run - --extract title:string --output titles.csv
   harvestman run urls.csv --render --wait-for .price --extract price:number --output prices.csv
   harvestman run urls.csv --proxies proxies.toml --escalate --output pages.ndjson
+  harvestman run s3://lists/urls.csv.gz --extract price:number --output s3://results/prices.parquet
 
 Types: string, integer, number, boolean, date, datetime, url, any, \"array of T\", \"enum · a | b\",
 \"nullable T\". A line of the list may override most settings: {\"url\": …, \"timeout_ms\": 5000}.

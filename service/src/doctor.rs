@@ -34,9 +34,6 @@ const EARLIEST: u64 = 1_767_225_600;
 /// Ends with 0 if all that is configured works, else with 3.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) means: MeansArgs,
-
     /// Where jobs keep their state and their results
     #[arg(long, env = "HARVESTMAN_STATE", default_value = ".", value_name = "DIR")]
     pub(crate) state: PathBuf,
@@ -44,6 +41,9 @@ pub(crate) struct DoctorArgs {
     /// Write one JSON object
     #[arg(long, env = "HARVESTMAN_JSON")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) means: MeansArgs,
 }
 
 /// One thing that was looked at.

@@ -58,6 +58,7 @@ pub(crate) struct FetchArgs {
 
 /// What there is to fetch with.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Proxies and browser")]
 pub(crate) struct MeansArgs {
     /// A TOML or JSON file with pools of proxies: `[[pools]]` with class, country and proxies
     #[arg(long, env = "HARVESTMAN_PROXIES", value_name = "FILE")]

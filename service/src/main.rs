@@ -9,6 +9,7 @@ mod fetching;
 mod run;
 mod say;
 mod serve;
+mod storage;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,8 @@
 
 mod display;
 mod failure;
+mod input;
+mod output;
 mod plan;
 mod signals;
 mod state;

@@ -16,6 +16,7 @@ mod openapi;
 mod places;
 mod rate;
 mod request;
+mod results;
 mod routes;
 mod server;
 mod settings;
@@ -37,6 +38,7 @@ use harvestman::{
     Engine, EngineConfig,
     address::AddressRule,
     fetchers::{self, Browser, Http},
+    storage::{Access, Location, Storage},
     webhook::Secret,
 };
 use jiff::Timestamp;
@@ -55,6 +57,7 @@ use self::{
     links::LinkKeys,
     places::Places,
     rate::RateLimits,
+    results::{Place, Results},
     server::ServerLimits,
     settings::Settings,
 };
@@ -89,9 +92,6 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "HARVESTMAN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
-    #[command(flatten)]
-    settings: Settings,
-
     /// An address or network, optionally with a port, that jobs and webhooks may reach although it
     /// isn't public, e.g. 127.0.0.1:8000 or 10.0.0.0/8; may be repeated
     #[arg(
@@ -105,6 +105,9 @@ pub(crate) struct ServeArgs {
     /// Write the log as JSON, an object a line
     #[arg(long, env = "HARVESTMAN_LOG_JSON")]
     pub(crate) log_json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
 
     #[command(flatten)]
     means: MeansArgs,
@@ -197,12 +200,19 @@ async fn open(
     let (router, browser) = router(args, settings)?;
     let router = Arc::new(router);
     let links = Arc::new(LinkKeys::open(&data, public_url.clone(), Timestamp::now())?);
+    let storage = settings.buckets.open();
+    let results = results(settings, &data, &storage)?;
     let mut config = EngineConfig::at(&data)
         .with_router(Arc::clone(&router))
         .with_links(Arc::clone(&links) as _)
+        .with_results(&results.directory)
+        .with_storage(storage)
         .with_settings(settings.engine());
-    if let Some(storage) = &settings.storage {
-        config = config.with_results(storage);
+    if let Some(bucket) = &results.bucket {
+        config = config.with_results_in(bucket.location().clone());
+    }
+    for place in &settings.own_buckets {
+        config = config.with_own_bucket(own_bucket(place)?);
     }
     for rule in &args.allowed {
         config = config.with_allowed(*rule);
@@ -225,10 +235,31 @@ async fn open(
         uploads: Places::new("uploads", UPLOADS.0, UPLOADS.1),
         dry_runs: Places::new("dry runs", DRY_RUNS.0, DRY_RUNS.1),
         large_bodies: Semaphore::new(LARGE_BODIES),
-        results: settings.storage.clone().unwrap_or_else(|| data.join("results")),
+        results,
         engine,
     };
     Ok((Arc::new(app), browser))
+}
+
+/// Where results are kept, as `--storage` says.
+fn results(settings: &Settings, data: &Path, storage: &Storage) -> anyhow::Result<Results> {
+    let (directory, bucket) = match &settings.storage {
+        Some(Place::Directory(path)) => (path.clone(), None),
+        Some(Place::Bucket(location)) => {
+            (data.join("results"), Some(storage.open(location, &Access::Own)?))
+        }
+        None => (data.join("results"), None),
+    };
+    let redirects = settings.redirect_downloads.unwrap_or_default();
+    if redirects && bucket.is_none() {
+        let message = "redirect_downloads goes with a --storage in a bucket only";
+        return Err(Unusable(message.to_owned()).into());
+    }
+    Ok(Results { directory, bucket, redirects })
+}
+
+fn own_bucket(place: &str) -> Result<Location, Unusable> {
+    place.parse().map_err(|error| Unusable(format!("own_buckets: {place}: {error}")))
 }
 
 /// Makes a directory that nobody else on this machine may look into, unless it is there.
@@ -284,6 +315,7 @@ async fn greet(
         }
         tracing::warn!("there is no key: everybody on this machine is let in");
     }
+    app.results.probe().await?;
     if address.ip().is_unspecified() && settings.public_url.is_none() {
         let message =
             "say with --public-url where users reach the service: links to results lead there";
@@ -291,6 +323,9 @@ async fn greet(
     }
     for rule in &args.allowed {
         tracing::warn!(%rule, "jobs and webhooks may reach this address");
+    }
+    for place in &settings.own_buckets {
+        tracing::warn!(%place, "every job may read and write this place");
     }
     output_line(format_args!("listening on http://{address}"));
     Ok(())

@@ -28,7 +28,8 @@ pub(crate) fn open(
         (Access::Own, Some(key)) => builder.with_access_key(key),
         // The machine's tokens are fetched elsewhere than blobs are, by a client of their own.
         (Access::Own, None) => {
-            let machine = builder.clone().with_container_name("none").build();
+            let machine = MicrosoftAzureBuilder::from_env().with_account(account);
+            let machine = machine.with_container_name("none").build();
             let machine = machine.map_err(unusable(location))?;
             builder.with_credentials(Arc::clone(machine.credentials()))
         }
@@ -40,7 +41,7 @@ pub(crate) fn open(
         .with_endpoint(base.as_str().trim_end_matches('/').to_owned())
         .with_allow_http(base.scheme() == "http")
         .with_retry(retries())
-        .with_http_connector(storage.client(&base)?);
+        .with_http_connector(storage.client(&base, settings.endpoint.is_some())?);
     let store = Arc::new(builder.build().map_err(unusable(location))?);
     let (location, signer) = (location.clone(), Arc::clone(&store) as _);
     Ok(Bucket { location, store, signer, uploads: None })

@@ -27,7 +27,7 @@ pub(crate) fn open(
     access: &Access,
 ) -> Result<Bucket> {
     let base = endpoint(settings.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT))?;
-    let client = storage.client(&base)?;
+    let client = storage.client(&base, settings.endpoint.is_some())?;
     let builder = match access {
         Access::Own => own(settings, location)?,
         // Nobody's token: without any, the builder would look for the machine's.
@@ -53,13 +53,13 @@ pub(crate) fn open(
 /// The operator's identity. Its tokens are fetched elsewhere than objects are, so that it has a
 /// client of its own.
 fn own(settings: &GcsSettings, location: &Location) -> Result<GoogleCloudStorageBuilder> {
-    let builder = GoogleCloudStorageBuilder::new().with_bucket_name("none");
     let builder = match (&settings.service_account, &settings.bearer) {
-        (Some(key), _) => builder.with_service_account_key(key),
+        (Some(key), _) => GoogleCloudStorageBuilder::new().with_service_account_key(key),
         (None, Some(token)) => return Ok(bearer(token)),
-        (None, None) => builder,
+        // The chain of the machine; the bucket is never asked.
+        (None, None) => GoogleCloudStorageBuilder::from_env(),
     };
-    let identity = builder.build().map_err(unusable(location))?;
+    let identity = builder.with_bucket_name("none").build().map_err(unusable(location))?;
     Ok(GoogleCloudStorageBuilder::new()
         .with_credentials(Arc::clone(identity.credentials()))
         .with_signing_credentials(Arc::clone(identity.signing_credentials())))

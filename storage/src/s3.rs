@@ -35,7 +35,7 @@ pub(crate) fn open(
         Some(url) => endpoint(url)?,
         None => endpoint(&format!("https://s3.{region}.amazonaws.com"))?,
     };
-    let client = storage.client(&base)?;
+    let client = storage.client(&base, settings.endpoint.is_some())?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(location.bucket())
         .with_region(region)
@@ -95,7 +95,7 @@ fn assumed(
         Some(url) => endpoint(url)?,
         None => endpoint(&format!("https://sts.{region}.amazonaws.com"))?,
     };
-    let client = HttpClient::new(storage.client(&url)?);
+    let client = HttpClient::new(storage.client(&url, settings.sts_endpoint.is_some())?);
     let sts = Sts { client, url, region: region.to_owned(), identity: own(settings, location)? };
     Ok(Arc::new(AssumedRole::new(sts, role.clone(), role.policy(location))))
 }

@@ -23,6 +23,7 @@ const MAX_RETRIES: usize = 10;
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
     guard: AddressGuard,
+    trusts_endpoints: bool,
     s3: Option<S3Settings>,
     gcs: Option<GcsSettings>,
     azure: Option<AzureSettings>,
@@ -55,6 +56,13 @@ impl StorageBuilder {
     /// Lets endpoints at addresses that are not public be connected to. Pages are not meant by it.
     pub fn allow(mut self, rule: AddressRule) -> Self {
         self.0.guard = self.0.guard.with_allowed(rule);
+        self
+    }
+
+    /// Lets the endpoints that the settings name be at any address, whatever the rules: for settings
+    /// that nobody but the operator writes.
+    pub fn trust_endpoints(mut self) -> Self {
+        self.0.trusts_endpoints = true;
         self
     }
 
@@ -102,9 +110,18 @@ impl Storage {
         }
     }
 
-    pub(crate) fn client(&self, endpoint: &Url) -> Result<GuardedClient> {
+    /// A client for an endpoint, which the settings name or which is the provider's own.
+    pub(crate) fn client(&self, endpoint: &Url, is_named: bool) -> Result<GuardedClient> {
+        if is_named && self.trusts_endpoints {
+            return GuardedClient::new(&anywhere(), endpoint);
+        }
         GuardedClient::new(&self.guard, endpoint)
     }
+}
+
+fn anywhere() -> AddressGuard {
+    let networks = ["0.0.0.0/0", "::/0"].into_iter().flat_map(str::parse::<AddressRule>);
+    networks.fold(AddressGuard::new(), AddressGuard::with_allowed)
 }
 
 pub(crate) fn retries() -> RetryConfig {
@@ -133,4 +150,32 @@ pub(crate) fn unusable(location: &Location) -> impl Fn(object_store::Error) -> E
 pub(crate) fn no_roles<T>(location: &Location) -> Result<T> {
     let message = "has no roles; a role goes with an s3_uri only";
     Err(Error::invalid(location.to_string(), message))
+}
+
+#[cfg(test)]
+#[cfg(feature = "aws")]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+    use crate::Access;
+
+    async fn refused(storage: StorageBuilder) -> String {
+        let bucket = storage.build().open(&"s3://a/b".parse().unwrap(), &Access::Anonymous);
+        let bucket = bucket.unwrap();
+        bucket.store().head(bucket.path()).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_named_endpoint_is_trusted_only_if_told() {
+        // Listens and never answers, so that being let through shows.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let builder = || Storage::builder().s3(S3Settings::new().with_endpoint(&endpoint));
+        assert!(refused(builder()).await.contains("loopback"));
+        let asked = tokio::spawn(refused(builder().trust_endpoints()));
+        let met = tokio::task::spawn_blocking(move || listener.accept().is_ok()).await.unwrap();
+        asked.abort();
+        assert!(met);
+    }
 }

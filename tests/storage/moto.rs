@@ -54,9 +54,8 @@ impl Moto {
     }
 
     fn prepare(&self, external_id: &str) -> Value {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storage/moto.py");
         let mut prepare = Command::new(python())
-            .args([script, &self.url(), "prepare", external_id])
+            .args(["-c", include_str!("moto.py"), &self.url(), "prepare", external_id])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -81,7 +80,12 @@ impl Moto {
     }
 
     pub(crate) fn service_keys(&self) -> (String, String) {
-        let key = |part: usize| self.made["service"][part].as_str().unwrap().to_owned();
+        self.keys("service")
+    }
+
+    /// The keys of a user: `service`, or `admin`, who may do everything with buckets.
+    pub(crate) fn keys(&self, user: &str) -> (String, String) {
+        let key = |part: usize| self.made[user][part].as_str().unwrap().to_owned();
         (key(0), key(1))
     }
 
@@ -100,10 +104,10 @@ impl Moto {
     }
 
     fn storage(&self, user: &str, address: &str) -> Storage {
-        let key = |part: usize| self.made[user][part].as_str().unwrap();
+        let (key, secret) = self.keys(user);
         let url = format!("http://{address}");
         let settings =
-            S3Settings::new().with_endpoint(&url).with_sts_endpoint(&url).with_keys(key(0), key(1));
+            S3Settings::new().with_endpoint(&url).with_sts_endpoint(&url).with_keys(key, secret);
         Storage::builder().s3(settings).allow(address.parse().unwrap()).build()
     }
 

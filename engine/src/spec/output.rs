@@ -78,6 +78,11 @@ impl OutputSpec {
         Self { format: OutputFormat::Parquet, ..Self::default() }
     }
 
+    /// Whether the result goes to a bucket of the user's own.
+    pub fn is_delivered(&self) -> bool {
+        self.s3_uri.is_some()
+    }
+
     /// Sets whether the parts are packed with gzip.
     #[must_use]
     pub fn with_gzip(mut self, gzip: bool) -> Self {

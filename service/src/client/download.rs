@@ -67,6 +67,10 @@ pub(crate) async fn download(
     let link =
         api.post(&["v1", "jobs", &args.id, "download-url"], &json!({}), &random_key()).await?;
     let Link { download_url } = link.read()?;
+    if !matches!(download_url.scheme(), "http" | "https") {
+        let message = format!("the result was delivered to {download_url}; fetch it from there");
+        return Err(Failure::Unusable(message));
+    }
     let is_manifest = file_name(&download_url) == Some(MANIFEST);
     let parts = if is_manifest {
         let manifest: Manifest = api.answer(|| api.link(&download_url)).await?.read()?;

@@ -29,7 +29,8 @@ pub(super) struct State {
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
     pub(super) version: u32,
-    /// The SHA-256 of the list, or `-` for standard input, which is compared as it comes.
+    /// The SHA-256 of the list, its address in a bucket, or `-` for standard input; these two are
+    /// compared as they come.
     pub(super) input: String,
     /// How the list is read.
     pub(super) input_format: String,
@@ -105,6 +106,7 @@ impl Identity {
 fn describe(input: &str) -> String {
     match input {
         "-" => "standard input".to_owned(),
+        uri if uri.contains("://") => uri.to_owned(),
         hash => format!("a file with the SHA-256 {}…", &hash[..hash.len().min(12)]),
     }
 }

@@ -1,6 +1,6 @@
 //! What every request is answered with, and the way of a request to its handler.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use harvestman::{Engine, fetchers, spec::Limits};
@@ -18,6 +18,7 @@ use super::{
     openapi,
     places::Places,
     rate::RateLimits,
+    results::Results,
     routes,
     settings::Hidden,
     trace,
@@ -44,8 +45,7 @@ pub(crate) struct App {
     pub(crate) uploads: Places,
     pub(crate) dry_runs: Places,
     pub(crate) large_bodies: Semaphore,
-    /// Where the results are, each in a directory of its job.
-    pub(crate) results: PathBuf,
+    pub(crate) results: Results,
 }
 
 /// What writes the figures down.

@@ -10,8 +10,10 @@ use std::{
 
 use data_encoding::BASE64URL_NOPAD;
 use harvestman::{
-    Error, Result,
+    Error, Part, Result,
     engine::{Link, Links},
+    id::JobId,
+    spec::OutputSpec,
     store::JobEntry,
 };
 use hmac_sha256::HMAC;
@@ -128,20 +130,39 @@ impl LinkKeys {
         Ok(until)
     }
 
-    /// The file that a link to the whole result leads to: the only part, or the list of them.
-    pub(crate) fn whole(job: &JobEntry) -> Option<String> {
+    /// Where a part is to be had until this time: by a link, or in the user's bucket that it was
+    /// delivered to.
+    pub(crate) fn part_url(
+        &self,
+        job: &JobId,
+        output: &OutputSpec,
+        part: &Part,
+        until: Timestamp,
+    ) -> String {
+        if output.is_delivered() {
+            return part.location.clone();
+        }
+        self.url(job.as_str(), &file_name(&part.location), until)
+    }
+
+    /// The same for the whole result: its only part, or the list of them.
+    pub(crate) fn whole_url(&self, job: &JobEntry, until: Timestamp) -> Option<String> {
+        let output = &job.spec.output;
         match &*job.parts {
             [] => None,
-            [only] => Some(file_name(&only.location)),
-            _ => Some(MANIFEST.to_owned()),
+            [only] => Some(self.part_url(&job.id, output, only, until)),
+            [first, ..] if output.is_delivered() => {
+                let directory = first.location.strip_suffix(&file_name(&first.location));
+                Some(format!("{}{MANIFEST}", directory.unwrap_or_default()))
+            }
+            _ => Some(self.url(job.id.as_str(), MANIFEST, until)),
         }
     }
 }
 
 impl Links for LinkKeys {
     fn link(&self, job: &JobEntry, until: Timestamp) -> Option<Link> {
-        let file = Self::whole(job)?;
-        Some(Link { url: self.url(job.id.as_str(), &file, until), expires_at: until })
+        Some(Link { url: self.whole_url(job, until)?, expires_at: until })
     }
 }
 

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::declared::DeclaredKeys;
+use super::{declared::DeclaredKeys, results::Place};
+use crate::storage::StorageArgs;
 
 /// The largest file of settings, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -43,9 +44,27 @@ pub(crate) struct Settings {
     #[arg(long, env = "HARVESTMAN_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Where results are kept [default: results/ in the directory of the store]
-    #[arg(long, env = "HARVESTMAN_STORAGE", value_name = "DIR")]
-    pub(crate) storage: Option<PathBuf>,
+    /// Where results are kept: a directory, `s3://bucket/prefix`, gs:// or az:// [default: results/ in
+    /// the directory of the store]
+    #[arg(long, env = "HARVESTMAN_STORAGE", value_name = "PLACE")]
+    pub(crate) storage: Option<Place>,
+
+    /// Answer downloads with a redirect to a link of the bucket's own that is valid for minutes,
+    /// instead of passing the bytes on
+    #[arg(long, env = "HARVESTMAN_REDIRECT_DOWNLOADS", value_name = "BOOL", num_args = 0..=1,
+          default_missing_value = "true")]
+    pub(crate) redirect_downloads: Option<bool>,
+
+    /// A place in a bucket, e.g. `s3://lists/public`, that jobs of all workspaces read and write with
+    /// the service's own credentials; may be repeated
+    #[arg(
+        long = "own-bucket",
+        env = "HARVESTMAN_OWN_BUCKETS",
+        value_delimiter = ',',
+        value_name = "PLACE"
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) own_buckets: Vec<String>,
 
     /// The address that users reach the service at, for the links to results [default: that of --listen]
     #[arg(long, env = "HARVESTMAN_PUBLIC_URL", value_name = "URL")]
@@ -159,6 +178,9 @@ pub(crate) struct Settings {
     /// How long stopping waits for the pages and requests under way, in seconds [default: 30]
     #[arg(long, env = "HARVESTMAN_SHUTDOWN_GRACE", value_name = "S")]
     pub(crate) shutdown_grace: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) buckets: StorageArgs,
 }
 
 impl Settings {
@@ -179,7 +201,7 @@ impl Settings {
         })?;
         let table = |settings: &Self| Table::try_from(settings);
         let mut merged = table(&said).map_err(|error| invalid(error.to_string()))?;
-        merged.extend(table(self).map_err(|error| invalid(error.to_string()))?);
+        lay_over(&mut merged, table(self).map_err(|error| invalid(error.to_string()))?);
         merged.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
     }
 
@@ -285,6 +307,16 @@ impl Settings {
     }
 }
 
+/// Sets what the second table says in the first, and in the tables in it.
+fn lay_over(table: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (table.get_mut(&name), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(value)) => lay_over(below, value),
+            (_, value) => drop(table.insert(name, value)),
+        }
+    }
+}
+
 fn set<T>(value: &mut T, said: Option<T>) {
     if let Some(said) = said {
         *value = said;
@@ -333,6 +365,11 @@ mod tests {
         assert_eq!((merged.slots, merged.max_urls), (Some(7), Some(5)));
         assert_eq!(merged.listen().to_string(), "0.0.0.0:1");
         assert_eq!(merged.engine().limits.urls, 5);
+        let file = "[buckets]\ns3_region = \"eu-west-1\"\ns3_endpoint = \"https://a.test\"";
+        let said = over("[buckets]\ns3_region = \"us-west-2\"", &Settings::default()).unwrap();
+        let merged = Table::try_from(over(file, &said).unwrap()).unwrap();
+        assert_eq!(merged["buckets"]["s3_region"].as_str(), Some("us-west-2"));
+        assert_eq!(merged["buckets"]["s3_endpoint"].as_str(), Some("https://a.test"));
     }
 
     /// The example with every setting uncommented.
@@ -342,10 +379,14 @@ mod tests {
         let is_setting =
             |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
         let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
-        let text = lines.filter(|line| is_setting(line)).collect::<Vec<_>>().join("\n");
+        let is_table = |line: &str| line.starts_with('[') && line.ends_with(']');
+        let lines = lines.filter(|line| is_setting(line) || is_table(line));
+        let text = lines.collect::<Vec<_>>().join("\n");
         let settings = over(&text, &Settings::default()).unwrap();
         settings.check().unwrap();
-        let named = Table::try_from(&settings).unwrap();
+        let mut named = Table::try_from(&settings).unwrap();
+        let buckets = named.remove("buckets").unwrap();
+        named.extend(buckets.as_table().unwrap().clone());
         let command = Settings::augment_args(clap::Command::new("settings"));
         let missing =
             command.get_arguments().filter(|arg| !named.contains_key(arg.get_id().as_str()));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
 
 mod auth;
+mod buckets;
 mod clients;
 mod crash;
 mod document;
@@ -10,6 +11,9 @@ mod exports;
 mod idempotency;
 mod jobs;
 mod limits;
+#[path = "../../../tests/storage/moto.rs"]
+#[expect(dead_code, reason = "the engine's own tests need more of it")]
+mod moto;
 mod operations;
 mod seed;
 mod service;

@@ -110,6 +110,14 @@ impl Service {
         self.restart();
     }
 
+    /// Ends the process, and starts another one on the same directory with these options and variables.
+    pub(crate) fn restart_with(&mut self, args: &[&str], env: &[(&str, &str)]) {
+        self.args = args.iter().map(ToString::to_string).collect();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.env = env.iter().map(owned).collect();
+        self.kill_and_restart();
+    }
+
     /// Starts another process on the same directory, once the first has ended.
     pub(crate) fn restart(&mut self) {
         let (child, url) = start(self.directory.path(), &self.args, &self.env);

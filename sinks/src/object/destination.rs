@@ -38,6 +38,10 @@ impl Destination {
         let path = self.prefix.clone().join(format!("part-00000.{suffix}"));
         let mut patience = Patience::new(&self.uri);
         while let Err(error) = self.try_probe(&path).await {
+            if matches!(error, StoreError::NotFound { .. }) {
+                let message = format!("{} can't be written: there is no such bucket", self.uri);
+                return Err(Error::part("sink", message));
+            }
             patience.bear(error).await?;
         }
         Ok(())

@@ -26,13 +26,14 @@ export function resultPanel(id) {
     shown = now;
     put(body, parts.map(row));
     put(expiry, remark(job));
-    show(links.element, Boolean(job.download_url));
+    show(links.element, Boolean(job.download_url && webAddress(job.download_url)));
   };
   return { element, update };
 }
 
 function remark(job) {
   if (!job.download_url) return isFinal(job) ? "" : "Parts that are complete can be read while the job runs.";
+  if (!webAddress(job.download_url)) return ["It was delivered to ", h("code", {}, job.download_url), "."];
   const { parts, parts_total: total } = job.output;
   const shown = total > parts.length ? `The first ${count(parts.length)} of ${count(total)} parts. ` : "";
   const what = `${shown}The job's link leads to ${total > 1 ? "the list of its parts" : "the file"}`;

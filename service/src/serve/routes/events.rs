@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use futures::{Stream, StreamExt};
-use harvestman::{engine::JobEvent, id::JobId};
+use harvestman::{engine::JobEvent, id::JobId, spec::OutputSpec};
 use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -51,8 +51,8 @@ pub(crate) async fn events(
     let known = known.and_then(|id| id.split_once('-')?.0.parse::<usize>().ok()).unwrap_or(0);
     let place = app.event_streams.take(workspace.name())?;
     let events = workspace.events(&id).await?;
-    let expires_in = workspace.status(&id).await?.job.spec.output.expires_in_s;
-    let told = Told { app: Arc::clone(&app), id, expires_in, parts: 0, _place: place };
+    let output = workspace.status(&id).await?.job.spec.output;
+    let told = Told { app: Arc::clone(&app), id, output, parts: 0, _place: place };
     let closing = app.closing.clone();
     let over = async move {
         tokio::select! {
@@ -70,7 +70,7 @@ struct Told {
     app: Arc<App>,
     id: JobId,
     /// How long links to parts are valid.
-    expires_in: Option<u64>,
+    output: OutputSpec,
     parts: usize,
     _place: Place,
 }
@@ -118,9 +118,10 @@ impl Told {
     }
 
     fn part(&self, part: &harvestman::Part) -> PartBody {
-        let expires_in = self.expires_in.unwrap_or(self.app.limits().default_link_s);
+        let expires_in = self.output.expires_in_s.unwrap_or(self.app.limits().default_link_s);
         let until = self.app.engine.now().checked_add(SignedDuration::from_secs(expires_in as i64));
         let until = until.unwrap_or(Timestamp::MAX);
-        PartBody::new(self.id.as_str(), part, &self.app.links, Some(until))
+        let url = self.app.links.part_url(&self.id, &self.output, part, until);
+        PartBody::new(part, Some(url))
     }
 }

@@ -1,19 +1,17 @@
 //! Results, by signed links: whole, in ranges, and lists of their files.
 
 use std::{
-    io::{ErrorKind, SeekFrom},
     ops::{Bound, RangeInclusive},
-    path::Path,
     sync::Arc,
 };
 
 use axum::{
     body::Body,
     extract::{self, RawQuery, State},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use harvestman::{
-    Error, Part,
+    Part,
     id::JobId,
     store::{JobEntry, OutputState},
 };
@@ -21,11 +19,6 @@ use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, IfR
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncSeekExt},
-};
-use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 
 use crate::serve::{
@@ -36,9 +29,6 @@ use crate::serve::{
     links::{MANIFEST, Signature, file_name},
     wire::PartBody,
 };
-
-/// How many bytes are read at a time.
-const CHUNK: usize = 256 * 1024;
 
 /// The files of a result.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,6 +62,7 @@ pub(crate) struct ManifestBody {
     responses(
         (status = 200, content_type = "application/octet-stream", body = String, description = "The file."),
         (status = 206, content_type = "application/octet-stream", body = String, description = "A range of the file."),
+        (status = 307, description = "The file is at the address of the Location header for some minutes; come back here for a rest. Only where the service leaves downloads to its storage."),
         (status = 304, description = "The file is as it was."),
         (status = 410, body = crate::serve::error::ErrorBody, description = "The result was erased."),
         (status = 416, body = crate::serve::error::ErrorBody, description = "The file has no such range."),
@@ -103,13 +94,18 @@ pub(crate) async fn download(
     let part = job.parts.iter().find(|part| file_name(&part.location) == file);
     let part =
         part.ok_or_else(|| ApiError::not_found(format!("job {id} has no file of this name")))?;
-    let path = app.results.join(id.as_str()).join(&file);
-    send(&job, part, &path, &headers).await
+    if method == Method::GET
+        && let Some(url) = app.results.redirect(part).await?
+    {
+        return Ok(Redirect::temporary(url.as_str()).into_response());
+    }
+    send(&app, &job, part, &headers).await
 }
 
 fn manifest(app: &App, job: &JobEntry, until: Timestamp, headers: &HeaderMap) -> Response {
     let parts = job.parts.iter();
-    let parts = parts.map(|part| PartBody::new(job.id.as_str(), part, &app.links, Some(until)));
+    let url = |part: &Part| app.links.part_url(&job.id, &job.spec.output, part, until);
+    let parts = parts.map(|part| PartBody::new(part, Some(url(part))));
     let body = ManifestBody {
         job_id: job.id.to_string(),
         status: job.status.to_string(),
@@ -129,9 +125,9 @@ fn manifest(app: &App, job: &JobEntry, until: Timestamp, headers: &HeaderMap) ->
 }
 
 async fn send(
+    app: &App,
     job: &JobEntry,
     part: &Part,
-    path: &Path,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let file = file_name(&part.location);
@@ -144,7 +140,7 @@ async fn send(
         Some(range) => (*range.start(), range.end() - range.start() + 1),
         None => (0, part.bytes),
     };
-    let body = read(path, first, count).await?;
+    let body = app.results.read(&job.id, part, first, count).await?;
     let mut response = body.into_response();
     let name = match job.parts.len() {
         1 => file.replacen("part-00000", &name_of(job), 1),
@@ -160,25 +156,6 @@ async fn send(
         }
     }
     Ok(response)
-}
-
-/// The bytes of a file from `first` on.
-async fn read(path: &Path, first: u64, count: u64) -> Result<Body, ApiError> {
-    let open = async {
-        let mut file = File::open(path).await?;
-        file.set_max_buf_size(CHUNK);
-        file.seek(SeekFrom::Start(first)).await?;
-        Ok(file.take(count))
-    };
-    let file = open.await.map_err(|error: std::io::Error| match error.kind() {
-        // Erased since the job was looked up, or by somebody else.
-        ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), "the file of a result is not there");
-            ApiError::new(ErrorCode::ResultExpired, "the file of the result is not there")
-        }
-        _ => Error::io("read", path)(error).into(),
-    })?;
-    Ok(Body::from_stream(ReaderStream::with_capacity(file, CHUNK)))
 }
 
 /// The range that is asked for, if it is one and belongs to this file; several are answered whole.

@@ -30,7 +30,6 @@ use crate::serve::{
     error::{ApiError, ErrorCode},
     etag::{is_known, tag, unchanged},
     idempotency::{Answer, IdempotencyHeader, Posted, Turn, posted},
-    links::LinkKeys,
     request::{JobRequest, LinkRequest, RetryRequest},
     wire::{CreatedBody, DryRunBody, ErroredBody, JobBody, Page, number_of},
 };
@@ -383,14 +382,11 @@ pub(crate) async fn download_url(
             format!("the result of {id} was erased"),
         ));
     }
-    let file = LinkKeys::whole(&job);
-    let file = file.ok_or_else(|| ApiError::not_found(format!("job {id} has no records")))?;
     let wanted = app.engine.now().checked_add(SignedDuration::from_secs(expires_in as i64));
     let until = wanted.unwrap_or(Timestamp::MAX).min(job.expires_at.unwrap_or(Timestamp::MAX));
-    let body = LinkBody {
-        download_url: app.links.url(id.as_str(), &file, until),
-        download_url_expires_at: until,
-    };
+    let url = app.links.whole_url(&job, until);
+    let url = url.ok_or_else(|| ApiError::not_found(format!("job {id} has no records")))?;
+    let body = LinkBody { download_url: url, download_url_expires_at: until };
     turn.answer(Answer::new(StatusCode::OK, &body)).await
 }
 

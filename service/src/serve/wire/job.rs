@@ -58,7 +58,8 @@ pub(crate) struct JobBody {
     credits_used: u64,
     /// How many seconds it will still take, where that can be told.
     eta_s: Option<u64>,
-    /// Where the result is, once the job has ended: its file, or a list of its files.
+    /// Where the result is, once the job has ended: its file, or a list of its files. An s3 address,
+    /// for your own credentials, where the job delivers to your bucket.
     download_url: Option<String>,
     /// Until when that link is valid.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -127,7 +128,7 @@ pub(crate) struct PartBody {
     /// Its name.
     #[schema(example = "part-00000.ndjson.gz")]
     name: String,
-    /// Where it is; null when it was erased.
+    /// Where it is; null when it was erased. In a bucket of yours, its s3 address.
     url: Option<String>,
     /// How many records it holds.
     rows: u64,
@@ -138,12 +139,11 @@ pub(crate) struct PartBody {
 }
 
 impl PartBody {
-    /// A part with a link that is valid until `until`, if it is there.
-    pub(crate) fn new(job: &str, part: &Part, links: &LinkKeys, until: Option<Timestamp>) -> Self {
-        let name = file_name(&part.location);
+    /// A part and where it is, if it is there.
+    pub(crate) fn new(part: &Part, url: Option<String>) -> Self {
         Self {
-            url: until.map(|until| links.url(job, &name, until)),
-            name,
+            url,
+            name: file_name(&part.location),
             rows: part.rows,
             bytes: part.bytes,
             sha256: part.sha256.clone(),
@@ -199,8 +199,9 @@ impl JobBody {
             None => fresh,
         };
         let until = until.filter(|_| job.output == OutputState::Kept);
+        let url = |part: &Part| Some(links.part_url(&job.id, &job.spec.output, part, until?));
         let parts = job.parts.iter().take(MAX_PARTS);
-        let parts = parts.map(|part| PartBody::new(job.id.as_str(), part, links, until)).collect();
+        let parts = parts.map(|part| PartBody::new(part, url(part))).collect();
         let (skipped, retry_of) = (job.skipped(), job.retry_of().map(ToString::to_string));
         let by_code = job.counters.by_code.iter().map(|(code, count)| (code.as_str(), *count));
         Self {
