@@ -1,5 +1,6 @@
 //! What a job is to do, in a form that can be kept: the contract's job body.
 
+mod distinct;
 mod input;
 mod limits;
 mod output;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     FailIf, Input, InputFormat, JobSpec, Limits, OnInvalid, OutputCompression, OutputFormat,
     OutputSpec, RetryFilter, WebhookSpec,
+    distinct::DistinctKeys,
     limits::{MAX_INLINE_URLS, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
 };
 use crate::{
@@ -369,6 +370,11 @@ fn from_json<T: DeserializeOwned>(json: &[u8], limits: &Limits) -> Result<T, Ref
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(Refusal::new(RefusalCode::InvalidJson, "the body is no JSON object"));
     }
+    parse::<DistinctKeys>(json)?;
+    parse(json)
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -555,6 +561,24 @@ mod tests {
         for body in ["", "{", "[1,2]", "{} {}", "\u{1}"] {
             let refusal = JobSpec::read(body.as_bytes(), &Limits::default()).unwrap_err();
             assert_eq!(refusal.code, RefusalCode::InvalidJson, "{body:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused_at_any_depth() {
+        for (body, place) in [
+            (r#"{"urls": ["https://a.test/"], "name": "a", "name": "b"}"#, "`name`"),
+            (r#"{"urls": [{"url": "https://a.test/", "url": "https://b.test/"}]}"#, "urls[0]"),
+            (r#"{"urls": ["https://a.test/"], "metadata": {"a": {"b": 1, "b": 1}}}"#, "metadata.a"),
+            (
+                r#"{"urls": ["https://a.test/"], "defaults": {"headers": {"a": "1", "a": "2"}}}"#,
+                "defaults.headers",
+            ),
+        ] {
+            let refusal = JobSpec::read(body.as_bytes(), &Limits::default()).unwrap_err();
+            assert_eq!(refusal.code, RefusalCode::SchemaInvalid, "{refusal}");
+            assert!(refusal.message.contains("said twice"), "{refusal}");
+            assert!(refusal.message.contains(place), "{refusal} lacks {place}");
         }
     }
 
