@@ -2,6 +2,7 @@
 
 mod distinct;
 mod input;
+mod json;
 mod limits;
 mod output;
 mod read;

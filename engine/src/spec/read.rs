@@ -2,14 +2,14 @@
 
 use serde::{
     Deserialize,
-    de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
+    de::{IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
 use super::{
     FailIf, Input, InputFormat, JobSpec, Limits, OnInvalid, OutputCompression, OutputFormat,
     OutputSpec, RetryFilter, WebhookSpec,
-    distinct::DistinctKeys,
+    json::from_json,
     limits::{MAX_INLINE_URLS, MAX_METADATA_BYTES, MAX_NAME_CHARS, MIN_PART_BYTES},
 };
 use crate::{
@@ -361,37 +361,6 @@ impl InputBody {
     }
 }
 
-fn from_json<T: DeserializeOwned>(json: &[u8], limits: &Limits) -> Result<T, Refusal> {
-    if json.len() > limits.body_bytes {
-        let message = format!("the body is larger than {} bytes", limits.body_bytes);
-        return Err(Refusal::new(RefusalCode::BodyTooLarge, message));
-    }
-    // A struct would be read from a list as well.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Refusal::new(RefusalCode::InvalidJson, "the body is no JSON object"));
-    }
-    parse::<DistinctKeys>(json)?;
-    parse(json)
-}
-
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Refusal> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if !inner.is_data() {
-            let message = format!("the body is no valid JSON: {inner}");
-            return Refusal::new(RefusalCode::InvalidJson, message);
-        }
-        let path = if path == "." { "the body".to_owned() } else { path };
-        Refusal::at(RefusalCode::SchemaInvalid, &path, inner)
-    })?;
-    deserializer.end().map_err(|error| {
-        Refusal::new(RefusalCode::InvalidJson, format!("the body is no valid JSON: {error}"))
-    })?;
-    Ok(value)
-}
-
 fn check_uri(path: &str, uri: &str, scheme: &str) -> Result<(), Refusal> {
     let rest = uri.strip_prefix(scheme).unwrap_or_default();
     let bucket = rest.split('/').next().unwrap_or_default();
@@ -557,28 +526,6 @@ mod tests {
                 &body.to_string()[..80.min(body.to_string().len())]
             );
             assert!(refusal.message.contains(part), "{refusal} lacks {part}");
-        }
-        for body in ["", "{", "[1,2]", "{} {}", "\u{1}"] {
-            let refusal = JobSpec::read(body.as_bytes(), &Limits::default()).unwrap_err();
-            assert_eq!(refusal.code, RefusalCode::InvalidJson, "{body:?}: {refusal}");
-        }
-    }
-
-    #[test]
-    fn what_is_said_twice_is_refused_at_any_depth() {
-        for (body, place) in [
-            (r#"{"urls": ["https://a.test/"], "name": "a", "name": "b"}"#, "`name`"),
-            (r#"{"urls": [{"url": "https://a.test/", "url": "https://b.test/"}]}"#, "urls[0]"),
-            (r#"{"urls": ["https://a.test/"], "metadata": {"a": {"b": 1, "b": 1}}}"#, "metadata.a"),
-            (
-                r#"{"urls": ["https://a.test/"], "defaults": {"headers": {"a": "1", "a": "2"}}}"#,
-                "defaults.headers",
-            ),
-        ] {
-            let refusal = JobSpec::read(body.as_bytes(), &Limits::default()).unwrap_err();
-            assert_eq!(refusal.code, RefusalCode::SchemaInvalid, "{refusal}");
-            assert!(refusal.message.contains("said twice"), "{refusal}");
-            assert!(refusal.message.contains(place), "{refusal} lacks {place}");
         }
     }
 
