@@ -55,6 +55,11 @@ fn a_file_is_uploaded_and_its_bad_lines_are_named() {
 }
 
 #[test]
+fn a_list_in_a_bucket_is_named_and_a_result_delivered() {
+    play("bucket", shop(10, 0), &[]);
+}
+
+#[test]
 fn many_jobs_are_listed_page_by_page_and_filtered() {
     play("many", shop(10, 0), &[]);
 }

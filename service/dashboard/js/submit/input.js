@@ -1,9 +1,10 @@
-// Where the URLs of a new job come from: pasted, or a file.
+// Where the URLs of a new job come from: pasted, a file, an object in a bucket.
 
 import { upload } from "../api.js";
 import { field, h, put, show, write } from "../dom.js";
 import { bytes, count, counted } from "../format.js";
 import { Problem } from "../problem.js";
+import { bucketPart } from "./bucket.js";
 
 /** More URLs than these do not go into the request itself; they become an upload. */
 const MOST_INLINE = 1_000;
@@ -16,34 +17,41 @@ export function inputPart(signal) {
   const remark = h("p", { class: "hint", "aria-live": "polite" });
   const bar = h("progress", { max: "1", "aria-label": "Upload", hidden: true });
   const report = h("div");
-  const ways = switcher({ paste: "Paste URLs", file: "Upload a file" }, () => told());
+  const ways = switcher({ paste: "Paste URLs", file: "Upload a file", bucket: "From a bucket" }, () => told());
   const pasted = field("URLs", text, { name: "input.urls", hint: "One a line. A line may be an object with settings of its own: {\"url\": \"https://…\", \"timeout_ms\": 5000}" });
   const chosen = field("File", file, { name: "input.upload_id", hint: "NDJSON or CSV with a column url, up to 1 GB, also as .gz or .zst; or text with one URL a line." });
-  const element = h("fieldset", { class: "panel" }, h("legend", {}, "URLs"), ways.element, pasted, chosen, remark, bar, report);
+  const bucket = bucketPart({ uri: "input.s3_uri", role: "input.role_arn" }, {
+    label: "Address of the list", roleLabel: "Role for the list", placeholder: "s3://bucket/urls.csv.gz", hint: "s3:// or gs://, read as it is when the job begins.", signal,
+  });
+  const element = h("fieldset", { class: "panel" }, h("legend", {}, "URLs"), ways.element, pasted, chosen, bucket.element, remark, bar, report);
   const sent = new Uploads(bar, report, signal);
 
+  const isWay = (way) => ways.value() === way;
+  const isUpload = () => isWay("file") || (isWay("paste") && lines(text.value).length > MOST_INLINE);
   const told = () => {
-    const isFile = ways.value() === "file";
-    show(pasted, !isFile);
-    show(chosen, isFile);
-    write(remark, isFile ? fileRemark(file.files[0]) : pastedRemark(lines(text.value).length));
+    show(pasted, isWay("paste"));
+    show(chosen, isWay("file"));
+    show(bucket.element, isWay("bucket"));
+    const words = { paste: () => pastedRemark(lines(text.value).length), file: () => fileRemark(file.files[0]), bucket: () => "" };
+    write(remark, words[ways.value()]());
   };
   told();
   return {
     element,
     /** The first URL, to try things with. */
     first: () => firstOf(text.value),
-    /** Whether a file is chosen, of which `input()` makes an upload. */
-    isUpload: () => ways.value() === "file" || lines(text.value).length > MOST_INLINE,
     /** The `input` of the job; uploads the list first where it is a file, or too long. */
     input: async () => {
-      const input = await (ways.value() === "file" ? sent.ofFile(file.files[0]) : ofText(text.value, sent));
+      if (isWay("bucket")) return ofBucket(bucket);
+      const input = await (isWay("file") ? sent.ofFile(file.files[0]) : ofText(text.value, sent));
       write(remark, "");
       return input;
     },
     /** What `input` looks like before anything is sent. */
-    sketch: () => (ways.value() === "file" || lines(text.value).length > MOST_INLINE
-      ? { upload_id: "upl_…" } : { urls: urlsOf(text.value, false) }),
+    sketch: () => {
+      if (isWay("bucket")) return ofBucket(bucket);
+      return isUpload() ? { upload_id: "upl_…" } : { urls: urlsOf(text.value, false) };
+    },
   };
 }
 
@@ -56,7 +64,13 @@ function pastedRemark(size) {
   return `${counted(size, "URL")}${size > MOST_INLINE ? ", sent as an upload" : ""}`;
 }
 
-/** Two ways to say something, as a pair of radio buttons. */
+/** The service says what is wrong with an address. */
+function ofBucket(bucket) {
+  const uri = bucket.uri();
+  return { [uri.startsWith("gs://") ? "gcs_uri" : "s3_uri"]: uri, role_arn: bucket.role() };
+}
+
+/** Ways to say something, as radio buttons. */
 export function switcher(choices, changed) {
   const name = `way-${Object.keys(choices).join("-")}`;
   const inputs = Object.entries(choices).map(([value, label], at) => {

@@ -15,7 +15,7 @@ import { previewPart } from "./preview.js";
 export async function showSubmit(root, { signal }) {
   const input = inputPart(signal);
   const fields = fieldsPart();
-  const options = optionsPart();
+  const options = optionsPart(signal);
   const parameters = () => ({ extract: fields.extract(), render: options.render() });
   const body = (source) => bodyOf(source, parameters(), options.options());
   const place = h("div");

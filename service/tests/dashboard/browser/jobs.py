@@ -195,6 +195,37 @@ def upload(stage):
     expect(page.get_by_label("URLs", exact=True)).to_be_focused()
 
 
+def bucket(stage):
+    page = stage.open("new")
+    page.get_by_role("radio", name="From a bucket").check()
+    expect(page.get_by_label("URLs", exact=True)).to_be_hidden()
+    address = page.get_by_label("Address of the list")
+    address.fill("s3://lists/../secrets")
+    role = page.get_by_label("Role for the list")
+    role.fill("arn:aws:iam::123456789012:role/reader")
+    external_id = stage.call("GET", "/v1/workspace")["external_id"]
+    expect(page.get_by_text(f"external id {external_id}")).to_be_visible()
+    page.get_by_label("Deliver to a bucket of yours").fill("s3://results/nightly")
+    page.get_by_label("Role for the delivery").fill("arn:aws:iam::123456789012:role/writer")
+    page.get_by_label("Most seconds").fill("600")
+
+    page.get_by_text("The same with curl").click()
+    said = page.locator("details pre").inner_text()
+    body = json.loads(said[said.index("-d '") + 4 : said.rindex("'")])
+    assert body["input"] == {"s3_uri": "s3://lists/../secrets", "role_arn": "arn:aws:iam::123456789012:role/reader"}, body
+    assert body["output"]["s3_uri"] == "s3://results/nightly", body
+    assert body["output"]["role_arn"] == "arn:aws:iam::123456789012:role/writer", body
+    assert body["deadline_s"] == 600, body
+
+    stage.expects("status of 422")
+    button(page, "Submit the job").click()
+    expect(page.get_by_role("alert")).to_contain_text("schema_invalid")
+    expect(address).to_be_focused()
+    address.fill("gs://lists/urls.csv")
+    button(page, "Write it again").click()
+    expect(page.locator("details pre")).to_contain_text('"gcs_uri": "gs://lists/urls.csv"')
+
+
 def many(stage):
     for number in range(110):
         stage.submit(1, name=f"job {number}")
