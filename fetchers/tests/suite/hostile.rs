@@ -17,8 +17,8 @@ use harvestman_fetchers::Browser;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    peer::{Peer, Reply, answer, ok},
-    render::{Rendered, builder, html, task},
+    peer::{Gate, Peer, Reply, answer, ok},
+    render::{AT_ONCE, Rendered, builder, html, task},
 };
 
 const SHORT: &str = r#"{"timeout_ms":3000}"#;
@@ -230,7 +230,7 @@ struct Lone {
 
 impl Lone {
     /// A link to the program, whose name tells its processes from those of other tests.
-    fn new(peer: &Peer, recycle_after: usize) -> Self {
+    fn new(peers: &[&Peer], recycle_after: usize) -> Self {
         let link = tempfile::tempdir().unwrap();
         let path = link.path().join("chromium");
         let target = Browser::find().unwrap();
@@ -244,8 +244,7 @@ impl Lone {
         )
         .unwrap();
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let browser =
-            builder(&[peer]).executable(path).recycle_after(recycle_after).build().unwrap();
+        let browser = builder(peers).executable(path).recycle_after(recycle_after).build().unwrap();
         Self { browser, link }
     }
 
@@ -276,14 +275,23 @@ fn is_running(id: i32) -> bool {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_killed_in_the_middle_of_a_job_costs_no_url() {
+async fn a_browser_that_is_killed_in_the_middle_of_a_job_costs_no_url_and_no_pace() {
     const PAGES: usize = 60;
-    let peer = Peer::start(|_| html("<h1>hello</h1>")).await;
+    // A host may always be asked for one page at least, so all browsers' pages can be open at once.
+    let gate = Gate::open(AT_ONCE);
+    let peers = join_all((0..AT_ONCE).map(|_| {
+        let gate = Arc::clone(&gate);
+        Peer::start(move |_| {
+            let page = ok("content-type: text/html\r\n", "<h1>hello</h1>");
+            Reply::Behind(Arc::clone(&gate), page)
+        })
+    }))
+    .await;
     // As the first process of a container: helpers whose browser has died become our children.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
-    let lone = Lone::new(&peer, 1_000);
+    let lone = Lone::new(&peers.iter().collect::<Vec<_>>(), 1_000);
     let sink = MemorySink::new();
-    let list = ListSource::new((0..PAGES).map(|n| peer.url(&format!("/{n}"))));
+    let list = ListSource::new((0..PAGES).map(|n| peers[n % AT_ONCE].url(&format!("/{n}"))));
     let params: Params = serde_json::from_str(r#"{"wait_for":"h1"}"#).unwrap();
     let job = Job::new(
         Arc::new(list.with_params(params)),
@@ -299,6 +307,8 @@ async fn a_browser_that_is_killed_in_the_middle_of_a_job_costs_no_url() {
     let group = lone.group();
     assert!(group.len() > 2, "{group:?}");
     kill_process(lone.main_process().unwrap(), Signal::KILL).unwrap();
+    // Had the death cost one of the places for pages, there would never be that many again.
+    gate.close();
     let report = job.wait().await.unwrap();
     assert_eq!(
         (report.counters.ok, report.counters.errored()),
@@ -312,6 +322,7 @@ async fn a_browser_that_is_killed_in_the_middle_of_a_job_costs_no_url() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["url"].to_string())
         .collect();
     assert_eq!((sink.lines().len(), urls.len()), (PAGES, PAGES));
+    assert!(!gate.is_closed(), "as many pages were open again as before");
     assert!(!group.iter().any(|id| is_running(*id)), "the killed one is gone with its helpers");
     let second = lone.group();
     lone.browser.close().await;
@@ -328,7 +339,7 @@ async fn a_renderer_that_dies_or_hangs_costs_its_page() {
         if path == "/wait" { html("<h1>x</h1><p>wait") } else { html("<h1>fine</h1>") }
     })
     .await;
-    let lone = Lone::new(&peer, 1_000);
+    let lone = Lone::new(&[&peer], 1_000);
     let url = peer.url("/wait");
     let waiting = task(&url, r#"{"wait_for":"h2"}"#);
     let (result, ()) = tokio::join!(lone.browser.fetch(&waiting), async {
@@ -353,7 +364,7 @@ async fn a_renderer_that_dies_or_hangs_costs_its_page() {
 #[tokio::test]
 async fn a_browser_is_replaced_after_its_pages() {
     let peer = Peer::start(|_| html("<h1>hello</h1>")).await;
-    let lone = Lone::new(&peer, 3);
+    let lone = Lone::new(&[&peer], 3);
     let mut mains = HashSet::new();
     for _ in 0..4 {
         let task = task(&peer.url("/"), r#"{"wait_for":"h1"}"#);

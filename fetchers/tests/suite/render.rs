@@ -15,8 +15,11 @@ use crate::{
     proxy::{RealProxy, USER},
 };
 
+/// How many pages the browsers of the tests have open at a time.
+pub(crate) const AT_ONCE: usize = 4;
+
 pub(crate) fn builder(peers: &[&Peer]) -> BrowserBuilder {
-    let builder = Browser::builder().sandbox(!rustix::process::geteuid().is_root()).pages(4);
+    let builder = Browser::builder().sandbox(!rustix::process::geteuid().is_root()).pages(AT_ONCE);
     let allow = |builder: BrowserBuilder, peer: &&Peer| {
         builder.allow(peer.address.to_string().parse().unwrap())
     };
