@@ -26,6 +26,7 @@ use tokio::{
 };
 use url::Url;
 
+use self::upstream::Stream;
 use crate::resolver::Resolver;
 
 /// The most connections of one page at a time; more wait.
@@ -244,7 +245,7 @@ async fn reply(browser: &mut TcpStream, code: u8) -> io::Result<()> {
 }
 
 /// Connects to where the browser wants to, if that may be.
-async fn connect(target: &Target, shared: &Shared) -> Result<TcpStream, (Code, String)> {
+async fn connect(target: &Target, shared: &Shared) -> Result<Stream, (Code, String)> {
     let host = target.host();
     let addresses = addresses(target, shared).await?;
     for address in &addresses {
@@ -263,7 +264,7 @@ async fn connect(target: &Target, shared: &Shared) -> Result<TcpStream, (Code, S
         (Code::ConnectFailed, format!("{host}:{}: no connection: {error}", target.port()))
     })?;
     let _ = stream.set_nodelay(true);
-    Ok(stream)
+    Ok(Stream::Plain(stream))
 }
 
 /// The addresses of a target, asked for once: those that are checked are those that are connected to.
@@ -285,9 +286,19 @@ async fn addresses(target: &Target, shared: &Shared) -> Result<Vec<SocketAddr>, 
 }
 
 /// Carries bytes both ways until both sides have ended or the page has had enough.
-async fn copy_both(browser: TcpStream, stream: TcpStream, received: &AtomicU64) -> io::Result<()> {
+async fn copy_both(browser: TcpStream, stream: Stream, received: &AtomicU64) -> io::Result<()> {
+    match stream {
+        Stream::Plain(stream) => carry(browser, stream.into_split(), received).await,
+        Stream::Tls(stream) => carry(browser, tokio::io::split(stream), received).await,
+    }
+}
+
+async fn carry(
+    browser: TcpStream,
+    (from_host, to_host): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    received: &AtomicU64,
+) -> io::Result<()> {
     let (from_browser, to_browser) = browser.into_split();
-    let (from_host, to_host) = stream.into_split();
     let unlimited = AtomicU64::new(0);
     let up = copy(from_browser, to_host, &unlimited, u64::MAX);
     let down = copy(from_host, to_browser, received, MAX_PAGE_BYTES);
@@ -310,6 +321,8 @@ async fn copy(
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         to.write_all(&buffer[..read]).await?;
+        // TLS keeps back what it could not send at once.
+        to.flush().await?;
     }
 }
 

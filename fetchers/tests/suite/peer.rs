@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -10,6 +11,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+
+/// More than enough for any job of these tests, also on a machine with other work.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Says by a request how it is answered.
 type Answer = dyn Fn(&str) -> Reply + Send + Sync;

@@ -1,7 +1,7 @@
 //! Pages in a real Chromium, gentle and hostile ones. `.ci/run` installs it; as root it runs without
 //! its sandbox.
 
-use std::sync::Arc;
+use std::{env, process::Command, sync::Arc};
 
 use harvestman_engine::{
     Code, FetchError, Fetcher, Page, Params, Task, params::ProxyType, testing::fetcher_conformance,
@@ -259,6 +259,47 @@ async fn a_page_goes_through_the_proxy_of_its_class_and_its_session_keeps_cookie
     let error = router.fetch(&gone).await.unwrap_err();
     assert_eq!((error.code, error.retryable), (Code::ProxyError, true), "{error}");
     assert!(!error.message.contains(password), "{error}");
+}
+
+/// Where the second process of the next test finds its proxy.
+const PROXY_VARIABLE: &str = "HARVESTMAN_TEST_TLS_PROXY";
+
+#[tokio::test]
+async fn a_proxy_can_be_spoken_to_over_tls() {
+    let peer = site(&[("/", "<h1>page</h1>")]).await;
+    let fetch = async |proxy: &str, render: bool| {
+        let pool = PoolConfig::new(ProxyType::Datacenter, [proxy]);
+        let proxies = Proxies::new(&ProxiesConfig::new().with_pool(pool)).unwrap();
+        let rule = peer.address.to_string().parse().unwrap();
+        let router = Router::new(Http::builder().allow(rule).build().unwrap())
+            .with_proxies(proxies)
+            .with_browser(builder(&[&peer]).build().unwrap());
+        let params = format!(r#"{{"render":{render},"proxy_type":"datacenter"}}"#);
+        router.fetch(&task(&peer.url("/"), &params)).await
+    };
+    if let Ok(proxy) = env::var(PROXY_VARIABLE) {
+        for render in [false, true] {
+            let page = fetch(&proxy, render).await.unwrap();
+            assert!(page.text.contains("<h1>page</h1>"), "{}", page.text);
+        }
+        return;
+    }
+    let (proxy, certificate) = RealProxy::squid_over_tls(true);
+    let url = proxy.url_for("https", USER.0, USER.1);
+    for render in [false, true] {
+        let error = fetch(&url, render).await.unwrap_err();
+        assert_eq!((error.code, error.retryable), (Code::ProxyError, true), "{error}");
+        assert!(error.message.contains("certificate"), "{error}");
+        assert!(!error.message.contains(USER.1), "{error}");
+    }
+    assert_eq!(peer.connections(), 0, "nothing goes past a proxy that nobody vouches for");
+    // Whom the system trusts is a matter of the whole process.
+    let mut trusting = Command::new(env::current_exe().unwrap());
+    trusting.args(["--exact", "render::a_proxy_can_be_spoken_to_over_tls"]);
+    trusting.env(PROXY_VARIABLE, url).env("SSL_CERT_FILE", certificate);
+    let output = trusting.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[tokio::test]
