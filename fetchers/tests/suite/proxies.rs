@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::join_all;
 use harvestman_engine::{
-    Code, FetchError, Fetcher, Job, Page, Params, RetryPolicy, Task,
+    Code, FetchError, Fetcher, Job, Page, Params, RateCard, RetryPolicy, Task,
     params::{ProxyType, RetryParams},
     testing::{ListSource, MemorySink},
 };
@@ -310,15 +310,17 @@ async fn a_refused_task_comes_back_by_the_next_class() {
         let params: Params = serde_json::from_str(params).unwrap();
         let source = ListSource::new([strict.url("/")]).with_params(params);
         let sink = MemorySink::new();
+        let retry =
+            RetryPolicy::default().with_base(Duration::ZERO).with_params(RetryParams::up_to(5));
         let job = Job::new(Arc::new(source), Arc::clone(&router) as _, Arc::new(sink.clone()))
-            .with_retry(
-                RetryPolicy::default().with_base(Duration::ZERO).with_params(RetryParams::up_to(5)),
-            );
+            .with_meter(Arc::new(RateCard::default()))
+            .with_retry(retry);
         job.spawn().wait().await.unwrap();
         serde_json::from_str::<serde_json::Value>(&sink.lines()[0]).unwrap()
     };
     let record = run(r#"{"retry":{"escalate":true}}"#).await;
     assert_eq!((&record["status"], &record["attempts"]), (&"ok".into(), &3.into()), "{record}");
+    assert_eq!(record["credits"], 3, "it has come by a residential proxy");
     let record = run("{}").await;
     assert_eq!(
         (&record["code"], &record["attempts"]),

@@ -314,8 +314,13 @@ async fn an_empty_shell_goes_to_the_browser_when_it_may() {
     let error = router.fetch(&plain).await.unwrap_err();
     assert_eq!((error.code, error.retryable), (Code::Blocked, false));
     let escalating = task(&peer.url("/"), r#"{"retry":{"escalate":true}}"#);
-    assert!(router.fetch(&escalating).await.unwrap_err().retryable);
-    assert!(router.fetch(&escalating).await.unwrap().text.contains("<h1>Lamp</h1>"));
+    let error = router.fetch(&escalating).await.unwrap_err();
+    assert!(error.retryable, "{error}");
+    let rendered = escalating.clone().with_params(error.means.unwrap());
+    assert!(router.fetch(&rendered).await.unwrap().text.contains("<h1>Lamp</h1>"));
+    let posted = task(&peer.url("/"), r#"{"body":"x","retry":{"escalate":true}}"#);
+    let error = router.fetch(&posted).await.unwrap_err();
+    assert!(error.means.is_none(), "a browser only gets pages: {error}");
 }
 
 #[tokio::test]
