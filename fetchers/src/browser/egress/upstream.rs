@@ -72,7 +72,9 @@ async fn over_socks(proxy: &Url, host: &str, port: u16) -> Result<Stream, Cause>
 /// Asks an HTTP proxy for a tunnel to the host, on a connection that `connector` makes.
 async fn tunnel<C, S>(proxy: &Url, host: &str, port: u16, connector: C) -> Result<S, Cause>
 where
-    Tunnel<C>: Service<Uri, Response = S, Error: Into<Cause>>,
+    C: Send,
+    S: Send,
+    Tunnel<C>: Service<Uri, Response = S, Error: Into<Cause>, Future: Send> + Send,
 {
     let mut tunnel = Tunnel::new(address(proxy, proxy.scheme())?, connector);
     if let Some((user, password)) = credentials(proxy) {
