@@ -310,15 +310,18 @@ impl Driver {
     }
 
     fn settle(&mut self, attempt: Attempt) {
-        let Attempt { pending, host, permit, answered, outcome } = attempt;
+        let Attempt { mut pending, host, permit, answered, outcome } = attempt;
         let verdict = verdict(&outcome, &self.settings.retry);
         match outcome {
             Ok(found) => {
                 self.credits.spend(pending.price);
                 self.record(host, pending, Ok(found));
             }
-            Err(error) => {
+            Err(mut error) => {
                 self.credits.give_back(pending.price);
+                if let Some(means) = error.means.take() {
+                    pending.try_as(means);
+                }
                 let own = pending.task.params().retry.as_deref();
                 match self.settings.retry.wait(own, pending.attempts, &error) {
                     // It will be tried in the job's next life, with all its attempts.

@@ -1,10 +1,10 @@
 //! How pages are fetched: the [`Fetcher`] trait and the error of one attempt.
 
-use std::{any::Any, fmt, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Code, Fields, Page, Task};
+use crate::{BoxError, Code, Fields, Page, Params, Task};
 
 /// Gets the page of a task. One call is one attempt.
 ///
@@ -64,6 +64,9 @@ pub struct FetchError {
     pub final_url: Option<String>,
     /// How long the server asked to wait, from the moment of its answer.
     pub retry_after: Option<Duration>,
+    /// The parameters of all further attempts, if they are to be made by other means: these are what
+    /// the fetcher then sees and what is paid for. The record is that of the task itself.
+    pub means: Option<Arc<Params>>,
     /// What was found of a page that a strict schema refuses.
     pub partial: Option<Box<Fields>>,
     /// The cause.
@@ -80,6 +83,7 @@ impl FetchError {
             http_status: None,
             final_url: None,
             retry_after: None,
+            means: None,
             partial: None,
             source: None,
         }
@@ -106,6 +110,13 @@ impl FetchError {
     /// Adds how long the server asked to wait.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// Asks for further attempts, and for other means: see [`means`](Self::means).
+    pub fn with_means(mut self, params: impl Into<Arc<Params>>) -> Self {
+        self.retryable = true;
+        self.means = Some(params.into());
         self
     }
 

@@ -10,6 +10,9 @@ use crate::{Task, params::ProxyType};
 ///
 /// The driver asks before each attempt, and again while there is no room for it, in its own loop: an answer takes no I/O and no
 /// more than about a microsecond. The same task must cost the same every time. A panic ends the job.
+///
+/// What a task asks for may change between its attempts, by [`FetchError::means`](crate::FetchError::means):
+/// a page that was only had by dearer means is paid for as that.
 pub trait Meter: fmt::Debug + Send + Sync {
     /// The credits of an ok record of this task.
     fn price(&self, task: &Task) -> u64;
@@ -25,7 +28,7 @@ impl Meter for Free {
     }
 }
 
-/// Charges by what a task asks for: a base, and something on top for each dear means.
+/// Charges by what a page is had with: a base, and something on top for each dear means.
 ///
 /// ```
 /// use harvestman_engine::{Meter, Params, RateCard, Task};
@@ -60,7 +63,7 @@ impl Default for RateCard {
 impl Meter for RateCard {
     fn price(&self, task: &Task) -> u64 {
         let params = task.params();
-        let render = if params.render == Some(true) { self.render } else { 0 };
+        let render = if params.needs_browser() { self.render } else { 0 };
         let proxy = match params.proxy_type {
             Some(ProxyType::Residential) => self.residential,
             Some(ProxyType::Mobile) => self.mobile,
@@ -86,6 +89,7 @@ mod tests {
         for (params, credits) in [
             ("{}", 1),
             (r#"{"render": true}"#, 3),
+            (r#"{"wait_for": "h1"}"#, 3),
             (r#"{"render": false, "proxy_type": "datacenter"}"#, 1),
             (r#"{"proxy_type": "residential"}"#, 3),
             (r#"{"proxy_type": "mobile"}"#, 5),

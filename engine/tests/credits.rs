@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use harvestman_engine::{
     CheckpointStore, Code, Ending, FetchError, Fetcher, Job, MemoryStore, Meter, Page, Params,
     RateCard, Report, RetryPolicy, StopReason, Task,
-    params::RetryParams,
+    params::{ProxyType, RetryParams},
     testing::{ListSource, MemorySink, Reply, ScriptedFetcher},
 };
 use proptest::prelude::*;
@@ -100,6 +100,35 @@ async fn an_error_makes_room_and_a_retry_waits_for_it() {
         [0, 1, 2],
         "task 2 does not wait for the retry of task 1, which finds no room"
     );
+}
+
+/// Refuses whatever does not come by a residential proxy, and asks for one.
+#[derive(Debug)]
+struct Picky;
+
+#[async_trait]
+impl Fetcher for Picky {
+    async fn fetch(&self, task: &Task) -> Result<Page, FetchError> {
+        let mut means = task.params().clone();
+        if means.proxy_type.replace(ProxyType::Residential).is_some() {
+            return Ok(Page::new(task.target().unwrap().clone(), ""));
+        }
+        Err(FetchError::new(Code::Blocked, "no").with_means(means))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_paid_for_by_the_means_that_brought_it() {
+    // A page costs 1, by a residential proxy 3.
+    for (max, ok, ending) in [(30, 10, Ending::Completed), (20, 6, Ending::Cancelled)] {
+        let sink = MemorySink::new();
+        let job = Job::new(source(10), Arc::new(Picky), Arc::new(sink.clone()));
+        let retry = RetryPolicy::default().with_base(ms(5));
+        let job = job.with_meter(Arc::new(RateCard::default())).with_max_credits(max);
+        let report = job.with_retry(retry).spawn().wait().await.unwrap();
+        assert_eq!((report.ending, report.counters.ok), (ending, ok));
+        assert_eq!((report.counters.credits, charged(&sink)), (3 * ok, 3 * ok));
+    }
 }
 
 /// Watches what is reserved and spent in one life, over a script of failures.

@@ -9,7 +9,10 @@ use harvestman_engine::{
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 
-use crate::{decompress::ACCEPT_ENCODING, resolver::GuardedResolver};
+use crate::{
+    decompress::ACCEPT_ENCODING,
+    resolver::{GuardedResolver, Resolver},
+};
 
 /// How long a connection may take, name resolution and TLS included.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,14 +41,18 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(guard: &AddressGuard, user_agent: &HeaderValue) -> Result<Self> {
+    pub(crate) fn new(
+        guard: &AddressGuard,
+        names: &Arc<dyn Resolver>,
+        user_agent: &HeaderValue,
+    ) -> Result<Self> {
         let ports: BTreeSet<u16> = guard.allowed().iter().filter_map(AddressRule::port).collect();
         if ports.len() > MAX_RULE_PORTS {
             let message = format!("names more than {MAX_RULE_PORTS} different ports");
             return Err(Error::invalid("the allowed addresses", message));
         }
         let client = |port| {
-            let resolver = Arc::new(GuardedResolver::new(guard.clone(), port));
+            let resolver = Arc::new(GuardedResolver::new(guard.clone(), Arc::clone(names), port));
             build(&|| builder(user_agent).dns_resolver(Arc::clone(&resolver)))
         };
         let by_port: Result<Vec<_>> =
@@ -115,7 +122,8 @@ mod tests {
         let guard = rules
             .iter()
             .fold(AddressGuard::new(), |guard, rule| guard.with_allowed(rule.parse().unwrap()));
-        Clients::new(&guard, &HeaderValue::from_static("test"))
+        let names: Arc<dyn Resolver> = Arc::new(crate::resolver::SystemResolver);
+        Clients::new(&guard, &names, &HeaderValue::from_static("test"))
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! The HTTP fetcher: one attempt, from the task's parameters to the decoded page.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 #[cfg(feature = "proxies")]
 use harvestman_engine::Code;
@@ -19,7 +21,7 @@ use crate::{
     failure,
     redirect::{self, Target},
     request::{Request, refuse_unservable},
-    resolver::check_literal,
+    resolver::{Resolver, SystemResolver, check_literal},
     way::Way,
 };
 
@@ -47,6 +49,8 @@ pub struct Http {
     clients: Clients,
     guard: AddressGuard,
     #[cfg(feature = "proxies")]
+    names: Arc<dyn Resolver>,
+    #[cfg(feature = "proxies")]
     user_agent: HeaderValue,
     blocks: Option<BlockDetector>,
 }
@@ -63,6 +67,7 @@ impl Http {
     pub fn builder() -> HttpBuilder {
         HttpBuilder {
             guard: AddressGuard::new(),
+            names: Arc::new(SystemResolver),
             user_agent: DEFAULT_USER_AGENT.to_owned(),
             blocks: Some(BlockDetector::default()),
         }
@@ -97,7 +102,7 @@ impl Http {
         let cookies = way.cookies(&request.url);
         #[cfg(feature = "proxies")]
         if let Some(proxy) = way.proxy() {
-            crate::resolver::check_known(&self.guard, &request.url, port).await?;
+            crate::resolver::check_known(&self.guard, &*self.names, &request.url, port).await?;
             let is_tunnel = request.url.scheme() == "https" || proxy.url().scheme() == "socks5h";
             let client = self.proxied(proxy, is_tunnel || proxy.lease.is_persistent())?;
             let sent = request.send(&client, cookies).await;
@@ -226,6 +231,7 @@ fn within(text: String, max: u64) -> Result<String, FetchError> {
 #[derive(Clone, Debug)]
 pub struct HttpBuilder {
     guard: AddressGuard,
+    names: Arc<dyn Resolver>,
     user_agent: String,
     blocks: Option<BlockDetector>,
 }
@@ -236,6 +242,12 @@ impl HttpBuilder {
     /// Each different port among the rules takes a connection pool of its own; there may be 32.
     pub fn allow(mut self, rule: AddressRule) -> Self {
         self.guard = self.guard.with_allowed(rule);
+        self
+    }
+
+    /// Sets what finds the addresses of names; the system's resolver by default.
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.names = resolver;
         self
     }
 
@@ -260,10 +272,12 @@ impl HttpBuilder {
         let user_agent: HeaderValue = self.user_agent.parse().map_err(|_| {
             Error::invalid("user_agent", "holds a control character; write plain text")
         })?;
-        let clients = Clients::new(&self.guard, &user_agent)?;
+        let clients = Clients::new(&self.guard, &self.names, &user_agent)?;
         Ok(Http {
             clients,
             guard: self.guard,
+            #[cfg(feature = "proxies")]
+            names: self.names,
             #[cfg(feature = "proxies")]
             user_agent,
             blocks: self.blocks,

@@ -52,6 +52,7 @@ pub use crate::browser::{Browser, BrowserBuilder, BrowserVersion};
 pub use crate::{
     blocks::{BlockDetector, BlockRule, HeaderRule, Unblocked},
     http::{Http, HttpBuilder},
+    resolver::Resolver,
     webhooks::{DEFAULT_WEBHOOK_TIMEOUT, Webhooks, WebhooksBuilder},
 };
 #[cfg(feature = "proxies")]

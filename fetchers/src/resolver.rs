@@ -1,18 +1,47 @@
 //! Name resolution that gives only checked addresses to the connector.
 
-use std::{io, net::SocketAddr};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
+use async_trait::async_trait;
 use harvestman_engine::address::{AddressGuard, ForbiddenAddress};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Asks the system's resolver and checks every answer; the addresses that it returns are the ones
-/// that are connected to.
+/// Finds the addresses of a name, for the fetchers that connect to them.
+///
+/// It need not be trusted: a name is asked for once a connection, each address of the answer is
+/// checked, and one of these is connected to, whatever the name means a moment later. An answer has
+/// the time of a connection, 10 s.
+#[async_trait]
+pub trait Resolver: fmt::Debug + Send + Sync {
+    /// All addresses of `name`, in the order in which they are tried.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The system's resolver: what `/etc/hosts` and the like say, then DNS.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemResolver;
+
+#[async_trait]
+impl Resolver for SystemResolver {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let answers = tokio::net::lookup_host((name, 0)).await?;
+        Ok(answers.map(|answer| answer.ip()).collect())
+    }
+}
+
+/// Asks a resolver and checks every answer; the addresses that it returns are the ones that are
+/// connected to.
 ///
 /// One forbidden address refuses the name as a whole: a name that points inside and outside is an
 /// attack or a mistake.
 #[derive(Debug)]
 pub(crate) struct GuardedResolver {
     guard: AddressGuard,
+    names: Arc<dyn Resolver>,
     port: u16,
 }
 
@@ -29,20 +58,19 @@ pub(crate) enum ResolveError {
 
 impl GuardedResolver {
     /// Judges addresses as for connections to `port`.
-    pub(crate) fn new(guard: AddressGuard, port: u16) -> Self {
-        Self { guard, port }
+    pub(crate) fn new(guard: AddressGuard, names: Arc<dyn Resolver>, port: u16) -> Self {
+        Self { guard, names, port }
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (guard, port) = (self.guard.clone(), self.port);
+        let (guard, names, port) = (self.guard.clone(), Arc::clone(&self.names), self.port);
         Box::pin(async move {
-            // Port 0 makes the connector fill in that of the URL.
-            let answers = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let answers = answers.map_err(ResolveError::Failed)?;
+            let answers = names.resolve(name.as_str()).await.map_err(ResolveError::Failed)?;
             let checked = check(&guard, port, answers)?;
-            Ok(Box::new(checked.into_iter()) as Addrs)
+            // Port 0 makes the connector fill in that of the URL.
+            Ok(Box::new(checked.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
@@ -52,12 +80,13 @@ impl Resolve for GuardedResolver {
 #[cfg(feature = "proxies")]
 pub(crate) async fn check_known(
     guard: &AddressGuard,
+    names: &dyn Resolver,
     url: &url::Url,
     port: u16,
 ) -> Result<(), harvestman_engine::FetchError> {
     let Some(url::Host::Domain(host)) = url.host() else { return Ok(()) };
-    let lookup = tokio::net::lookup_host((host, port));
-    let Ok(Ok(answers)) = tokio::time::timeout(LOOKUP_TIME, lookup).await else { return Ok(()) };
+    let lookup = tokio::time::timeout(LOOKUP_TIME, names.resolve(host));
+    let Ok(Ok(answers)) = lookup.await else { return Ok(()) };
     match check(guard, port, answers) {
         Err(ResolveError::Forbidden(error)) => Err(crate::failure::forbidden(error, url)),
         _ => Ok(()),
@@ -85,10 +114,10 @@ pub(crate) fn check_literal(
 fn check(
     guard: &AddressGuard,
     port: u16,
-    answers: impl Iterator<Item = SocketAddr>,
-) -> Result<Vec<SocketAddr>, ResolveError> {
-    let check_one = |answer: SocketAddr| guard.check(answer.ip(), port).map(|()| answer);
-    let checked: Result<Vec<_>, _> = answers.map(check_one).collect();
+    answers: Vec<IpAddr>,
+) -> Result<Vec<IpAddr>, ResolveError> {
+    let checked = answers.into_iter().map(|ip| guard.check(ip, port).map(|()| ip));
+    let checked: Result<Vec<_>, _> = checked.collect();
     match checked {
         Ok(checked) if checked.is_empty() => Err(ResolveError::Empty),
         Ok(checked) => Ok(checked),
@@ -100,10 +129,8 @@ fn check(
 mod tests {
     use super::*;
 
-    fn answers(ips: &[&str]) -> std::vec::IntoIter<SocketAddr> {
-        let parse = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), 0);
-        let answers: Vec<_> = ips.iter().map(parse).collect();
-        answers.into_iter()
+    fn answers(ips: &[&str]) -> Vec<IpAddr> {
+        ips.iter().map(|ip| ip.parse().unwrap()).collect()
     }
 
     #[test]

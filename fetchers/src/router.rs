@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use harvestman_engine::Admission;
 use harvestman_engine::{Code, FetchError, Fetcher, Page, Params, Task};
 
-use self::escalate::{Escalations, Rung};
+use self::escalate::Rung;
 #[cfg(feature = "render")]
 use crate::Browser;
 use crate::{Http, Proxies, request::refuse_robots, way::Way};
@@ -21,8 +21,8 @@ use crate::{Http, Proxies, request::refuse_robots, way::Way};
 ///
 /// With `retry.escalate` a task that was refused (`blocked`, `captcha`, or a bare 403) is tried by
 /// the next stronger means: the next class of proxy that there is, and last a browser. An empty shell
-/// goes to the browser at once. It is the driver that tries again; the router remembers how far each
-/// of the last 10,000 refused tasks has come.
+/// goes to the browser at once. It is the driver that tries again: the error tells it the
+/// [means](FetchError::means), which it pays for.
 ///
 /// Clones share everything.
 #[derive(Clone, Debug)]
@@ -31,7 +31,6 @@ pub struct Router {
     proxies: Proxies,
     #[cfg(feature = "render")]
     browser: Option<Browser>,
-    escalations: Escalations,
 }
 
 impl Router {
@@ -42,7 +41,6 @@ impl Router {
             proxies: Proxies::default(),
             #[cfg(feature = "render")]
             browser: None,
-            escalations: Escalations::default(),
         }
     }
 
@@ -90,15 +88,15 @@ impl Router {
         Err(no_browser(params))
     }
 
-    #[cfg(feature = "render")]
-    fn has_browser(&self) -> bool {
-        self.browser.is_some()
-    }
-
-    #[cfg(not(feature = "render"))]
-    #[expect(clippy::unused_self, reason = "with a browser it is used")]
-    fn has_browser(&self) -> bool {
-        false
+    /// What the next attempt at a refused task is made with, if it may be other than this one.
+    fn stronger(&self, params: &Params, error: &FetchError) -> Option<Params> {
+        if !escalate::is_asked(params) {
+            return None;
+        }
+        let (rung, country) = (Rung::of(params), params.country.as_deref());
+        let can_render = self.check_browser(params).is_ok();
+        let next = rung.next(error, &self.proxies, country, can_render)?;
+        Some(next.apply(params))
     }
 
     async fn attempt(&self, task: &Task) -> Result<Page, FetchError> {
@@ -128,23 +126,16 @@ impl Router {
 impl Fetcher for Router {
     async fn fetch(&self, task: &Task) -> Result<Page, FetchError> {
         self.check(task.params())?;
-        if !escalate::is_asked(task) {
-            return self.attempt(task).await;
-        }
-        let rung = self.escalations.rung(task);
-        let result = self.attempt(&rung.apply(task)).await;
-        let next = |rung: Rung, error: &FetchError| {
-            rung.next(error, &self.proxies, task.params().country.as_deref(), self.has_browser())
-        };
-        self.escalations.settle(task, rung, result, next)
+        self.attempt(task).await.map_err(|error| match self.stronger(task.params(), &error) {
+            Some(means) => escalate::by_means(error, means),
+            None => error,
+        })
     }
 
     #[cfg(feature = "render")]
     async fn admit(&self, task: &Task) -> Admission {
-        let is_rendered = task.params().needs_browser()
-            || escalate::is_asked(task) && self.escalations.rung(task).is_rendered();
         match &self.browser {
-            Some(browser) if is_rendered => browser.admit(task).await,
+            Some(browser) if task.params().needs_browser() => browser.admit(task).await,
             _ => Admission::default(),
         }
     }

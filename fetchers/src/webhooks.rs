@@ -1,6 +1,6 @@
 //! Posts webhooks, behind the same address guard as pages.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use harvestman_engine::{
@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     client::Clients,
     failure::{self, retry_after},
-    resolver::check_literal,
+    resolver::{Resolver, SystemResolver, check_literal},
 };
 
 /// How long one delivery may take in all, unless told otherwise: the contract's 10 s.
@@ -81,7 +81,8 @@ impl WebhooksBuilder {
 
     /// Makes the courier. Fails as [`HttpBuilder::build`](crate::HttpBuilder::build) does.
     pub fn build(self) -> Result<Webhooks, Error> {
-        let clients = Clients::new(&self.guard, &USER_AGENT)?;
+        let names: Arc<dyn Resolver> = Arc::new(SystemResolver);
+        let clients = Clients::new(&self.guard, &names, &USER_AGENT)?;
         Ok(Webhooks { clients, guard: self.guard, timeout: self.timeout })
     }
 }

@@ -57,7 +57,7 @@ impl Plugins {
         mut pending: Pending,
         permit: Permit,
     ) -> Attempt {
-        let task = Arc::clone(&pending.task);
+        let task = Arc::clone(pending.tried_as());
         // Waiting for a browser is our own affair and says nothing about the host.
         let _room = AssertUnwindSafe(self.fetcher.admit(&task)).catch_unwind().await;
         let begun = Instant::now();

@@ -13,7 +13,7 @@ use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::rate::Rate;
 use crate::{
-    HostLimits, HostProgress, Shared, Task,
+    HostLimits, HostProgress, Params, Shared, Task,
     progress::MAX_SLOWEST_HOSTS,
     shared::{Bell, Denied, Manner, Request, SharedHost},
 };
@@ -27,6 +27,8 @@ const MAX_LOOKED_AT: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) task: Arc<Task>,
+    /// The same by other means, if an attempt has asked for them.
+    tried_as: Option<Arc<Task>>,
     /// Attempts made.
     pub(crate) attempts: u32,
     pub(crate) first_begun: Option<Instant>,
@@ -36,7 +38,18 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn new(task: Task) -> Self {
-        Self { task: Arc::new(task), attempts: 0, first_begun: None, price: 0 }
+        let task = Arc::new(task);
+        Self { task, tried_as: None, attempts: 0, first_begun: None, price: 0 }
+    }
+
+    /// The task as the next attempt is made.
+    pub(crate) fn tried_as(&self) -> &Arc<Task> {
+        self.tried_as.as_ref().unwrap_or(&self.task)
+    }
+
+    /// Makes further attempts with these parameters.
+    pub(crate) fn try_as(&mut self, means: Arc<Params>) {
+        self.tried_as = Some(Arc::new(Task::clone(&self.task).with_params(means)));
     }
 }
 
@@ -188,10 +201,10 @@ impl Hosts {
         self.timers.insert(Wake::Task(key, pending), wait);
     }
 
-    /// The task that is to be tried next, if one can be tried now.
+    /// The task that is to be tried next, as it is tried, if one can be tried now.
     pub(crate) fn peek(&self) -> Option<&Task> {
         let (_, key) = self.ready.first_key_value()?;
-        self.hosts[key.0].queue.front().map(|pending| &*pending.task)
+        self.hosts[key.0].queue.front().map(|pending| &**pending.tried_as())
     }
 
     /// Takes the task that [`peek`](Self::peek) shows. `None` if its host can't be asked after all:

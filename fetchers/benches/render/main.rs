@@ -1,17 +1,22 @@
-//! Rendered pages a second, and the peak memory of all processes: this fetcher and playwright-core
-//! in turn, with the same browser, the same pages, four at a time.
+//! Rendered pages a second, the processors' time for a page, and the peak memory of all processes:
+//! this fetcher and playwright-core in turn, with the same browser, the same pages, four at a time.
 //!
 //! `PLAYWRIGHT=…/node_modules/playwright-core cargo bench -p harvestman-fetchers --all-features
-//! --bench render`; without it only our own figures are taken.
+//! --bench render`; without it only our own figures are taken. `CHROMIUM`
+//! names another browser than the system's. With `-- kill` at the end a job's
+//! browser is killed on the way, and its pages a second before and after are shown.
+
+mod kill;
+mod usage;
 
 use std::{
-    collections::HashMap,
-    env, fs,
+    env,
     io::{BufRead, BufReader, Write},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -25,6 +30,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
+
+use self::usage::Usage;
 
 const PAGES: usize = 100;
 const AT_ONCE: usize = 4;
@@ -44,84 +51,108 @@ fn main() -> Result<(), Error> {
         return runtime.block_on(ours(&args[at + 1]));
     }
     let (mut server, url) = start_server()?;
-    let measured = compare(&url);
+    let measured = match has("kill") {
+        Some(_) => runtime.block_on(kill::measure(&url)),
+        None => compare(&url),
+    };
     server.kill()?;
     server.wait()?;
     measured
 }
 
 fn compare(url: &str) -> Result<(), Error> {
-    let chromium = Browser::find().ok_or("there is no Chromium")?;
+    let chromium = chromium()?;
     for _ in 0..ROUNDS {
         let ours = measure(Command::new(env::current_exe()?).args(["--ours", url]))?;
-        report("harvestman", ours);
+        report("harvestman", &ours);
         let Ok(playwright) = env::var("PLAYWRIGHT") else { continue };
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/render/peer.js");
         let mut peer = Command::new("node");
         peer.args([script, url, &PAGES.to_string(), &AT_ONCE.to_string()]).arg(&chromium);
         let theirs = measure(peer.env("PLAYWRIGHT", playwright))?;
-        report("playwright-core", theirs);
-        println!("{:>16}: {:.2} times the pages a second", "", theirs.0 / ours.0);
+        report("playwright-core", &theirs);
+        let (rate, cost) = (theirs.seconds / ours.seconds, theirs.cpu / ours.cpu);
+        println!("{:>16}: {rate:.2} times the pages a second, {cost:.2} by processors' time", "");
     }
     Ok(())
 }
 
-fn report(name: &str, (seconds, peak): (f64, u64)) {
-    let rate = PAGES as f64 / seconds;
-    println!("{name:>16}: {rate:.1} pages/s, {} MB at most", peak / 1_000_000);
+struct Measured {
+    seconds: f64,
+    /// Of all processes, in seconds.
+    cpu: f64,
+    /// The peak, in bytes.
+    memory: u64,
 }
 
-/// The seconds that a contender says it took, and the memory of its processes.
-fn measure(command: &mut Command) -> Result<(f64, u64), Error> {
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let (is_done, peak) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+fn report(name: &str, measured: &Measured) {
+    let rate = PAGES as f64 / measured.seconds;
+    let cpu = measured.cpu * 1e3 / PAGES as f64;
+    let memory = measured.memory / 1_000_000;
+    println!("{name:>16}: {rate:.1} pages/s, {cpu:.0} CPU-ms a page, {memory} MB at most");
+}
+
+/// A contender says when it is warm, and then how many seconds it took.
+fn measure(command: &mut Command) -> Result<Measured, Error> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (is_done, last) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Usage::default())));
     let watcher = {
-        let (is_done, peak, root) = (Arc::clone(&is_done), Arc::clone(&peak), child.id());
+        let (is_done, last, root) = (Arc::clone(&is_done), Arc::clone(&last), child.id());
         thread::spawn(move || {
             while !is_done.load(Ordering::Relaxed) {
-                peak.fetch_max(memory(root), Ordering::Relaxed);
+                look(&last, root);
                 thread::park_timeout(Duration::from_millis(100));
             }
         })
     };
+    let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut say = |line: &mut String| output.read_line(line);
+    say(&mut String::new())?;
+    let before = look(&last, child.id());
     let mut line = String::new();
-    BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    say(&mut line)?;
+    let after = look(&last, child.id());
     is_done.store(true, Ordering::Relaxed);
     watcher.thread().unpark();
     watcher.join().map_err(|_| "the watcher panicked")?;
+    // It waits to be told that it has been looked at.
+    drop(child.stdin.take());
     child.wait()?;
-    Ok((line.trim().parse()?, peak.load(Ordering::Relaxed)))
+    Ok(Measured {
+        seconds: line.trim().parse()?,
+        cpu: after.cpu - before.cpu,
+        memory: after.memory,
+    })
 }
 
-/// The memory that a process and its descendants share with nobody, in bytes.
-fn memory(root: u32) -> u64 {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent =
-            stat.rsplit_once(')').and_then(|(_, rest)| rest.split(' ').nth(2)?.parse().ok());
-        children.entry(parent.unwrap_or(0)).or_default().push(id);
-    }
-    let (mut open, mut sum) = (vec![root], 0);
-    while let Some(id) = open.pop() {
-        open.extend(children.get(&id).into_iter().flatten());
-        let statm = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
-        let mut pages = statm.split(' ').skip(1).map(|pages| pages.parse().unwrap_or(0));
-        let (resident, shared): (u64, u64) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
-        sum += resident.saturating_sub(shared) * 4_096;
-    }
-    sum
+/// Takes the usage of a process and its descendants; of the memory, the peak so far.
+fn look(last: &Mutex<Usage>, root: u32) -> Usage {
+    let now = Usage::of(root);
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    last.memory = last.memory.max(now.memory);
+    Usage { memory: last.memory, ..now }
+}
+
+/// That of the system, or the one that is named.
+fn chromium() -> Result<PathBuf, Error> {
+    let named = env::var_os("CHROMIUM").map(PathBuf::from);
+    Ok(named.or_else(Browser::find).ok_or("there is no Chromium")?)
+}
+
+/// May load from the server only.
+fn browser(url: &str) -> Result<Browser, Error> {
+    let address: reqwest::Url = url.parse()?;
+    let rule = format!("127.0.0.1:{}", address.port().ok_or("no port")?);
+    let browser = Browser::builder().executable(chromium()?).sandbox(false).pages(AT_ONCE);
+    Ok(browser.allow(rule.parse()?).build()?)
 }
 
 async fn ours(url: &str) -> Result<(), Error> {
-    let address: reqwest::Url = url.parse()?;
-    let rule = format!("127.0.0.1:{}", address.port().ok_or("no port")?);
-    let browser = Browser::builder().sandbox(false).pages(AT_ONCE).allow(rule.parse()?).build()?;
+    let browser = browser(url)?;
     let task = Task::new(0, url, serde_json::from_str::<Params>(PARAMS)?);
     browser.fetch(&task).await?;
+    println!("warm");
     let begun = Instant::now();
     let pages = stream::iter(0..PAGES).map(|_| browser.fetch(&task)).buffer_unordered(AT_ONCE);
     let texts: Vec<_> = pages.collect().await;
@@ -129,8 +160,14 @@ async fn ours(url: &str) -> Result<(), Error> {
         assert!(page?.text.contains("<h1>Lamp</h1>"));
     }
     println!("{}", begun.elapsed().as_secs_f64());
+    wait_for_leave()?;
     browser.close().await;
     Ok(())
+}
+
+/// Until standard input is closed: whoever measures has looked.
+fn wait_for_leave() -> Result<(), Error> {
+    Ok(std::io::stdin().read_line(&mut String::new()).map(drop)?)
 }
 
 fn start_server() -> Result<(Child, String), Error> {
@@ -156,7 +193,7 @@ async fn answer_all(mut stream: TcpStream) {
     let mut buffer = [0; 8_192];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         let request = String::from_utf8_lossy(&buffer[..read]);
-        let (kind, body) = match request.split(' ').nth(1).unwrap_or_default() {
+        let (kind, body) = match path(&request) {
             "/page" => ("text/html", page()),
             "/app.js" => ("text/javascript", APP.to_owned()),
             "/style.css" => ("text/css", "body { color: #333 }".to_owned()),
@@ -171,6 +208,12 @@ async fn answer_all(mut stream: TcpStream) {
             return;
         }
     }
+}
+
+/// The path of a request, without a query.
+fn path(request: &str) -> &str {
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    target.split('?').next().unwrap_or_default()
 }
 
 const APP: &str = "fetch('/product').then(answer => answer.text()).then(name => {

@@ -23,6 +23,7 @@ async function main() {
   const [url, pages, atOnce, executablePath] = process.argv.slice(2);
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   await render(browser, url);
+  console.log('warm');
   const begun = Date.now();
   let left = Number(pages);
   const worker = async () => {
@@ -30,6 +31,8 @@ async function main() {
   };
   await Promise.all(Array.from({ length: Number(atOnce) }, worker));
   console.log((Date.now() - begun) / 1000);
+  // Whoever measures has looked when standard input ends.
+  await new Promise(resolve => process.stdin.on('end', resolve).resume());
   await browser.close();
 }
 

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use url::Url;
 
 use super::{
-    actions,
+    Settings, actions,
     cdp::CallError,
     egress::Egress,
     events::{Answer, MAX_DIALOGS},
@@ -119,7 +119,8 @@ impl<'a> Attempt<'a> {
         let mut room = self.pool.enter().await?;
         self.enter(Stage::Answer);
         let proxy = self.way.proxy().map(|proxy| proxy.url().clone());
-        let egress = Egress::open(self.pool.settings.guard.clone(), proxy).await;
+        let Settings { guard, names, .. } = &self.pool.settings;
+        let egress = Egress::open(guard.clone(), Arc::clone(names), proxy).await;
         let egress = egress.map_err(|error| {
             FetchError::new(Code::Internal, format!("no port for the page: {error}"))
         })?;

@@ -26,6 +26,9 @@ use tokio::{
 };
 use url::Url;
 
+use self::upstream::Stream;
+use crate::resolver::Resolver;
+
 /// The most connections of one page at a time; more wait.
 const MAX_CONNECTIONS: usize = 128;
 /// How long a connection may take, name resolution included.
@@ -49,6 +52,7 @@ pub(super) struct Egress {
 #[derive(Debug)]
 struct Shared {
     guard: AddressGuard,
+    names: Arc<dyn Resolver>,
     /// The proxy on the way, with user and password.
     proxy: Option<Url>,
     own_address: SocketAddr,
@@ -65,11 +69,16 @@ struct Failure {
 }
 
 impl Egress {
-    pub(super) async fn open(guard: AddressGuard, proxy: Option<Url>) -> io::Result<Self> {
+    pub(super) async fn open(
+        guard: AddressGuard,
+        names: Arc<dyn Resolver>,
+        proxy: Option<Url>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             guard,
+            names,
             proxy,
             own_address: address,
             received: AtomicU64::new(0),
@@ -236,20 +245,9 @@ async fn reply(browser: &mut TcpStream, code: u8) -> io::Result<()> {
 }
 
 /// Connects to where the browser wants to, if that may be.
-async fn connect(target: &Target, shared: &Shared) -> Result<TcpStream, (Code, String)> {
+async fn connect(target: &Target, shared: &Shared) -> Result<Stream, (Code, String)> {
     let host = target.host();
-    let addresses = match target {
-        Target::Address(address) => vec![*address],
-        Target::Name(name, port) => match tokio::net::lookup_host((&**name, *port)).await {
-            Ok(addresses) => addresses.collect(),
-            // The proxy may know it.
-            Err(_) if shared.proxy.is_some() => Vec::new(),
-            Err(error) => {
-                let message = format!("{host}: the name could not be resolved: {error}");
-                return Err((Code::DnsFailure, message));
-            }
-        },
-    };
+    let addresses = addresses(target, shared).await?;
     for address in &addresses {
         let checked = shared.guard.check(address.ip(), address.port());
         checked.map_err(|error| (Code::ForbiddenAddress, format!("{host}: {error}")))?;
@@ -266,13 +264,41 @@ async fn connect(target: &Target, shared: &Shared) -> Result<TcpStream, (Code, S
         (Code::ConnectFailed, format!("{host}:{}: no connection: {error}", target.port()))
     })?;
     let _ = stream.set_nodelay(true);
-    Ok(stream)
+    Ok(Stream::Plain(stream))
+}
+
+/// The addresses of a target, asked for once: those that are checked are those that are connected to.
+/// None of a name that only the proxy may know.
+async fn addresses(target: &Target, shared: &Shared) -> Result<Vec<SocketAddr>, (Code, String)> {
+    let (name, port) = match target {
+        Target::Address(address) => return Ok(vec![*address]),
+        Target::Name(name, port) => (name, *port),
+    };
+    let why = match shared.names.resolve(name).await {
+        Ok(ips) if !ips.is_empty() => {
+            return Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
+        }
+        _ if shared.proxy.is_some() => return Ok(Vec::new()),
+        Ok(_) => "the name has no address".to_owned(),
+        Err(error) => format!("the name could not be resolved: {error}"),
+    };
+    Err((Code::DnsFailure, format!("{name}: {why}")))
 }
 
 /// Carries bytes both ways until both sides have ended or the page has had enough.
-async fn copy_both(browser: TcpStream, stream: TcpStream, received: &AtomicU64) -> io::Result<()> {
+async fn copy_both(browser: TcpStream, stream: Stream, received: &AtomicU64) -> io::Result<()> {
+    match stream {
+        Stream::Plain(stream) => carry(browser, stream.into_split(), received).await,
+        Stream::Tls(stream) => carry(browser, tokio::io::split(stream), received).await,
+    }
+}
+
+async fn carry(
+    browser: TcpStream,
+    (from_host, to_host): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    received: &AtomicU64,
+) -> io::Result<()> {
     let (from_browser, to_browser) = browser.into_split();
-    let (from_host, to_host) = stream.into_split();
     let unlimited = AtomicU64::new(0);
     let up = copy(from_browser, to_host, &unlimited, u64::MAX);
     let down = copy(from_host, to_browser, received, MAX_PAGE_BYTES);
@@ -295,12 +321,21 @@ async fn copy(
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         to.write_all(&buffer[..read]).await?;
+        // TLS keeps back what it could not send at once.
+        to.flush().await?;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::resolver::SystemResolver;
+
+    async fn direct(guard: AddressGuard) -> Egress {
+        Egress::open(guard, Arc::new(SystemResolver), None).await.unwrap()
+    }
 
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -332,7 +367,7 @@ mod tests {
         let address = echo().await;
         let rule = format!("127.0.0.1:{}", address.port()).parse().unwrap();
         let guard = AddressGuard::new().with_allowed(rule);
-        let egress = Egress::open(guard, None).await.unwrap();
+        let egress = direct(guard).await;
         let (code, mut client) = ask(&egress, 1, &[127, 0, 0, 1], address.port()).await;
         assert_eq!(code, SUCCEEDED);
         client.write_all(b"hello").await.unwrap();
@@ -360,9 +395,44 @@ mod tests {
         }
     }
 
+    /// Each answer is another one: what is allowed, then what isn't, in turn.
+    #[derive(Debug, Default)]
+    struct Alternating(AtomicU64);
+
+    #[async_trait]
+    impl Resolver for Alternating {
+        async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+            let last = match (name, self.0.fetch_add(1, Ordering::Relaxed) % 2) {
+                ("nowhere.test", _) => return Ok(Vec::new()),
+                (_, turn) => 1 + turn as u8,
+            };
+            Ok(vec![Ipv4Addr::new(127, 0, 0, last).into()])
+        }
+    }
+
+    #[tokio::test]
+    async fn the_address_that_was_checked_is_connected_to_whatever_the_name_means_then() {
+        let address = echo().await;
+        let inside =
+            TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), address.port())).await.unwrap();
+        let rule = format!("127.0.0.1:{}", address.port()).parse().unwrap();
+        let guard = AddressGuard::new().with_allowed(rule);
+        let egress = Egress::open(guard, Arc::new(Alternating::default()), None).await.unwrap();
+        for expected in [SUCCEEDED, HOST_UNREACHABLE, SUCCEEDED, HOST_UNREACHABLE] {
+            let (code, _) = ask(&egress, 3, b"\x0bfickle.test", address.port()).await;
+            assert_eq!(code, expected);
+        }
+        assert_eq!(egress.failure(Some("fickle.test")).unwrap().code, Code::ForbiddenAddress);
+        let (code, _) = ask(&egress, 3, b"\x0cnowhere.test", address.port()).await;
+        assert_eq!(code, HOST_UNREACHABLE);
+        assert_eq!(egress.failure(Some("nowhere.test")).unwrap().code, Code::DnsFailure);
+        let nobody = timeout(Duration::ZERO, inside.accept()).await;
+        assert!(nobody.is_err(), "the address inside was connected to");
+    }
+
     #[tokio::test]
     async fn what_is_no_socks_is_cut() {
-        let egress = Egress::open(AddressGuard::new(), None).await.unwrap();
+        let egress = direct(AddressGuard::new()).await;
         for bytes in
             [&b"GET / HTTP/1.1\r\n\r\n"[..], &[4, 1, 0], &[5, 1, 2], &[5, 1, 0, 5, 2, 0, 1]]
         {
@@ -379,7 +449,7 @@ mod tests {
     async fn dropping_it_cuts_the_connections() {
         let address = echo().await;
         let guard = AddressGuard::new().with_allowed("127.0.0.1".parse().unwrap());
-        let egress = Egress::open(guard, None).await.unwrap();
+        let egress = direct(guard).await;
         let (_, mut client) = ask(&egress, 1, &[127, 0, 0, 1], address.port()).await;
         drop(egress);
         let ended = client.read(&mut [0; 1]).await;

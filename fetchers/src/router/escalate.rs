@@ -1,23 +1,12 @@
 //! Stronger means for tasks that were refused.
 
-use std::{
-    borrow::Cow,
-    hash::{DefaultHasher, Hash, Hasher},
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use harvestman_engine::{Code, FetchError, Page, Task, params::ProxyType};
-use lru::LruCache;
+use harvestman_engine::{Code, FetchError, Params, params::ProxyType};
 
 use crate::{Proxies, blocks};
 
-/// The most refused tasks that are remembered.
-const MAX_TASKS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
-
 /// Whether the task may be tried by stronger means than it asks for.
-pub(super) fn is_asked(task: &Task) -> bool {
-    task.params().retry.as_ref().is_some_and(|retry| retry.escalate)
+pub(super) fn is_asked(params: &Params) -> bool {
+    params.retry.as_ref().is_some_and(|retry| retry.escalate)
 }
 
 /// The means of one attempt.
@@ -28,25 +17,16 @@ pub(super) struct Rung {
 }
 
 impl Rung {
-    fn of(task: &Task) -> Self {
-        let params = task.params();
+    pub(super) fn of(params: &Params) -> Self {
         Self { class: params.proxy_type, render: params.needs_browser() }
     }
 
-    #[cfg(feature = "render")]
-    pub(super) fn is_rendered(self) -> bool {
-        self.render
-    }
-
-    /// The task as it is tried with these means.
-    pub(super) fn apply(self, task: &Task) -> Cow<'_, Task> {
-        if self == Self::of(task) {
-            return Cow::Borrowed(task);
-        }
-        let mut params = task.params().clone();
+    /// The parameters of an attempt with these means.
+    pub(super) fn apply(self, params: &Params) -> Params {
+        let mut params = params.clone();
         params.proxy_type = self.class;
         params.render = Some(self.render);
-        Cow::Owned(task.clone().with_params(params))
+        params
     }
 
     /// The next stronger means after a refusal; `None` if there are none or it was no refusal.
@@ -55,9 +35,9 @@ impl Rung {
         error: &FetchError,
         proxies: &Proxies,
         country: Option<&str>,
-        has_browser: bool,
+        can_render: bool,
     ) -> Option<Self> {
-        let rendered = Some(Self { render: true, ..self }).filter(|_| has_browser && !self.render);
+        let rendered = Some(Self { render: true, ..self }).filter(|_| can_render && !self.render);
         if blocks::is_shell(error) {
             return rendered;
         }
@@ -75,57 +55,12 @@ impl Rung {
     }
 }
 
-/// How far refused tasks have come.
-#[derive(Clone, Debug)]
-pub(super) struct Escalations(Arc<Mutex<LruCache<Key, Rung>>>);
-
-/// A task by its place and its URL; two jobs with the same list share it, which costs nothing.
-type Key = (u64, u64);
-
-impl Default for Escalations {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(LruCache::new(MAX_TASKS))))
+/// A refusal that stronger means may overcome: it is tried again, by these.
+pub(super) fn by_means(mut error: FetchError, means: Params) -> FetchError {
+    if error.code == Code::Target4xx {
+        error.code = Code::Blocked;
     }
-}
-
-impl Escalations {
-    /// The means of the task's next attempt.
-    pub(super) fn rung(&self, task: &Task) -> Rung {
-        self.lock().get(&key(task)).copied().unwrap_or_else(|| Rung::of(task))
-    }
-
-    /// Remembers what an attempt says about the next one. A refusal that stronger means may overcome
-    /// becomes one that is tried again.
-    pub(super) fn settle(
-        &self,
-        task: &Task,
-        rung: Rung,
-        result: Result<Page, FetchError>,
-        next: impl FnOnce(Rung, &FetchError) -> Option<Rung>,
-    ) -> Result<Page, FetchError> {
-        let Err(mut error) = result else {
-            self.lock().pop(&key(task));
-            return result;
-        };
-        if let Some(next) = next(rung, &error) {
-            self.lock().put(key(task), next);
-            error.retryable = true;
-            if error.code == Code::Target4xx {
-                error.code = Code::Blocked;
-            }
-        }
-        Err(error)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LruCache<Key, Rung>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn key(task: &Task) -> Key {
-    let mut hasher = DefaultHasher::new();
-    task.url().hash(&mut hasher);
-    (task.index(), hasher.finish())
+    error.with_means(means)
 }
 
 #[cfg(test)]
@@ -142,16 +77,11 @@ mod tests {
         Proxies::new(&config).unwrap()
     }
 
-    fn task(json: &str) -> Task {
-        let params: harvestman_engine::Params = serde_json::from_str(json).unwrap();
-        Task::new(0, "http://a.test/", params)
-    }
-
-    fn climb(json: &str, error: &FetchError, has_browser: bool) -> Vec<Rung> {
-        let task = task(json);
-        let (proxies, country) = (proxies(), task.params().country.clone());
-        let next = |rung: &Rung| rung.next(error, &proxies, country.as_deref(), has_browser);
-        std::iter::successors(Some(Rung::of(&task)), next).skip(1).collect()
+    fn climb(json: &str, error: &FetchError, can_render: bool) -> Vec<Rung> {
+        let params: Params = serde_json::from_str(json).unwrap();
+        let (proxies, country) = (proxies(), params.country.as_deref());
+        let next = |rung: &Rung| rung.next(error, &proxies, country, can_render);
+        std::iter::successors(Some(Rung::of(&params)), next).skip(1).collect()
     }
 
     #[test]
@@ -193,17 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_reached_is_remembered_until_it_works() {
-        let (escalations, task) = (Escalations::default(), task("{}"));
+    fn a_refusal_is_tried_again_by_the_next_means_and_keeps_the_rest() {
+        let json = r#"{"wait_ms":5,"retry":{"escalate":true}}"#;
+        let params: Params = serde_json::from_str(json).unwrap();
+        let rung = Rung { class: Some(ProxyType::Mobile), render: true };
         let forbidden = FetchError::new(Code::Target4xx, "").with_http_status(403);
-        let next = |rung: Rung, error: &FetchError| rung.next(error, &proxies(), None, false);
-        let rung = escalations.rung(&task);
-        let error = escalations.settle(&task, rung, Err(forbidden), next).unwrap_err();
+        let error = by_means(forbidden, rung.apply(&params));
         assert_eq!((error.code, error.retryable), (Code::Blocked, true));
-        let rung = escalations.rung(&task);
-        assert_eq!(rung.apply(&task).params().proxy_type, Some(ProxyType::Datacenter));
-        let page = Page::new("http://a.test/".parse().unwrap(), "");
-        escalations.settle(&task, rung, Ok(page), next).unwrap();
-        assert_eq!(escalations.rung(&task), Rung::of(&task));
+        let means = error.means.unwrap();
+        assert_eq!(Rung::of(&means), rung);
+        assert!(is_asked(&means) && means.wait == params.wait);
     }
 }

@@ -10,6 +10,7 @@ mod peer;
 mod proxies;
 #[cfg(feature = "proxies")]
 mod proxy;
+mod rebinding;
 #[cfg(feature = "render")]
 mod render;
 mod webhooks;

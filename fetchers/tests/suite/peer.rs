@@ -3,12 +3,17 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
+
+/// More than enough for any job of these tests, also on a machine with other work.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Says by a request how it is answered.
 type Answer = dyn Fn(&str) -> Reply + Send + Sync;
@@ -21,6 +26,60 @@ pub(crate) enum Reply {
     Close(Vec<u8>),
     /// Sends the first bytes, then the second ones until nobody reads them.
     Forever(Vec<u8>, Vec<u8>),
+    /// Sends the bytes and keeps the connection, once the gate lets it pass.
+    Behind(Arc<Gate>, Vec<u8>),
+}
+
+/// Shows that so many requests are under way at a time. While it is closed it holds them, until
+/// enough of them wait side by side; then it is open again. A client that hangs up doesn't count.
+pub(crate) struct Gate {
+    width: usize,
+    state: watch::Sender<GateState>,
+}
+
+#[derive(Default)]
+struct GateState {
+    is_closed: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    pub(crate) fn open(width: usize) -> Arc<Self> {
+        Arc::new(Self { width, state: watch::Sender::default() })
+    }
+
+    /// Closes it, if `width` requests do not wait already.
+    pub(crate) fn close(&self) {
+        self.state.send_modify(|state| state.is_closed = state.waiting < self.width);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.borrow().is_closed
+    }
+
+    async fn pass(&self) {
+        let _waiting = Waiting::at(self);
+        let _ = self.state.subscribe().wait_for(|state| !state.is_closed).await;
+    }
+}
+
+/// A request at a gate, for as long as its client is there.
+struct Waiting<'a>(&'a Gate);
+
+impl<'a> Waiting<'a> {
+    fn at(gate: &'a Gate) -> Self {
+        gate.state.send_modify(|state| {
+            state.waiting += 1;
+            state.is_closed &= state.waiting < gate.width;
+        });
+        Self(gate)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state.send_modify(|state| state.waiting -= 1);
+    }
 }
 
 /// A hostile or at least peculiar server on loopback.
@@ -44,7 +103,15 @@ impl Peer {
 
     /// Answers by the whole request.
     pub(crate) async fn start_with(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), answer).await
+    }
+
+    /// Answers by the whole request, at an address of loopback.
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         let answer: Arc<Answer> = Arc::new(answer);
@@ -86,6 +153,18 @@ async fn serve(mut stream: TcpStream, state: Arc<State>, answer: Arc<Answer>) {
                 let _ = stream.write_all(&first).await;
                 while stream.write_all(&more).await.is_ok() {}
                 return;
+            }
+            Reply::Behind(gate, bytes) => {
+                let mut more = [0];
+                tokio::select! {
+                    () = gate.pass() => {}
+                    // Nobody sends more before the answer: the client has hung up.
+                    _ = stream.read(&mut more) => return,
+                }
+                let _ = stream.write_all(&bytes).await;
+                if is_last {
+                    return;
+                }
             }
         }
     }

@@ -2,25 +2,34 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use futures::future::join_all;
 use harvestman_engine::{
-    Code, FetchError, Fetcher, Job, Page, Params, RetryPolicy, Task,
+    Code, FetchError, Fetcher, Job, Page, Params, RateCard, RetryPolicy, Task,
     params::{ProxyType, RetryParams},
     testing::{ListSource, MemorySink},
 };
-use harvestman_fetchers::{Http, PoolConfig, Proxies, ProxiesConfig, Router};
+use harvestman_fetchers::{Http, HttpBuilder, PoolConfig, Proxies, ProxiesConfig, Router};
+use tokio::time::timeout;
 
 use crate::{
-    peer::{Peer, Reply, answer, ok},
+    peer::{DEADLINE, Gate, Peer, Reply, answer, ok},
     proxy::{RealProxy, USER},
 };
 
 fn router(peer: &Peer, pools: &[(ProxyType, Vec<String>)]) -> Router {
-    let http = Http::builder().allow(peer.address.to_string().parse().unwrap()).build().unwrap();
+    through(std::slice::from_ref(peer), pools)
+}
+
+fn through(peers: &[Peer], pools: &[(ProxyType, Vec<String>)]) -> Router {
+    let rules = peers.iter().map(|peer| peer.address.to_string().parse().unwrap());
+    let http = rules.fold(Http::builder(), HttpBuilder::allow).build().unwrap();
     let pool = |(class, urls): &(ProxyType, Vec<String>)| {
         PoolConfig::new(*class, urls.iter().map(String::as_str)).with_country("de")
     };
@@ -136,33 +145,40 @@ async fn a_session_leaves_by_one_proxy_and_others_spread_evenly() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_dies_costs_retries_and_no_url() {
+async fn a_proxy_that_dies_costs_retries_but_no_url_and_no_pace() {
     const PAGES: usize = 2_000;
+    const AT_ONCE: usize = 16;
     let dying = Arc::new(Mutex::new(Some(RealProxy::tinyproxy("dying", false))));
     let staying = RealProxy::tinyproxy("staying", false);
     let urls = [dying.lock().unwrap().as_ref().unwrap().url("http"), staying.url("http")];
-    let (killed, served) = (Arc::clone(&dying), Mutex::new(0));
-    let peer = Peer::start(move |_| {
-        let mut served = served.lock().unwrap();
-        *served += 1;
-        if *served == PAGES / 4 {
-            killed.lock().unwrap().take().unwrap().kill();
-        }
-        Reply::Keep(ok("content-type: text/html\r\n", "<p>hello"))
-    })
+    let (served, gate) = (Arc::new(AtomicUsize::new(0)), Gate::open(AT_ONCE));
+    // A host may always be asked for one page at least, so all slots can be used.
+    let peers = join_all((0..AT_ONCE).map(|_| {
+        let (killed, served, gate) = (Arc::clone(&dying), Arc::clone(&served), Arc::clone(&gate));
+        Peer::start(move |_| {
+            if served.fetch_add(1, Ordering::Relaxed) == PAGES / 4 {
+                killed.lock().unwrap().take().unwrap().kill();
+                // Until as many requests as there are slots come by the other one.
+                gate.close();
+            }
+            let page = ok("content-type: text/html\r\n", "<p>hello");
+            Reply::Behind(Arc::clone(&gate), page)
+        })
+    }))
     .await;
     let params: Params = serde_json::from_str(r#"{"proxy_type":"datacenter"}"#).unwrap();
-    let list = (0..PAGES).map(|n| peer.url(&format!("/{n}")));
+    let list = (0..PAGES).map(|n| peers[n % AT_ONCE].url(&format!("/{n}")));
     let sink = MemorySink::new();
-    let router = datacenter(&peer, urls);
+    let router = through(&peers, &[(ProxyType::Datacenter, urls.into())]);
     let job = Job::new(
         Arc::new(ListSource::new(list).with_params(params)),
         Arc::new(router),
         Arc::new(sink.clone()),
     )
-    .with_concurrency(16)
+    .with_concurrency(AT_ONCE)
     .with_retry(RetryPolicy::default().with_base(Duration::from_millis(20)));
-    let report = job.spawn().wait().await.unwrap();
+    let ended = timeout(DEADLINE, job.spawn().wait()).await;
+    let report = ended.expect("the job goes on at its pace").unwrap();
     assert_eq!(
         (report.counters.ok, report.counters.errored()),
         (PAGES as u64, 0),
@@ -178,6 +194,7 @@ async fn a_proxy_that_dies_costs_retries_and_no_url() {
         .collect();
     assert_eq!((sink.lines().len(), lines.len()), (PAGES, PAGES));
     assert!(dying.lock().unwrap().is_none(), "it was killed on the way");
+    assert!(!gate.is_closed(), "all slots were in use again");
 }
 
 #[tokio::test]
@@ -293,15 +310,17 @@ async fn a_refused_task_comes_back_by_the_next_class() {
         let params: Params = serde_json::from_str(params).unwrap();
         let source = ListSource::new([strict.url("/")]).with_params(params);
         let sink = MemorySink::new();
+        let retry =
+            RetryPolicy::default().with_base(Duration::ZERO).with_params(RetryParams::up_to(5));
         let job = Job::new(Arc::new(source), Arc::clone(&router) as _, Arc::new(sink.clone()))
-            .with_retry(
-                RetryPolicy::default().with_base(Duration::ZERO).with_params(RetryParams::up_to(5)),
-            );
+            .with_meter(Arc::new(RateCard::default()))
+            .with_retry(retry);
         job.spawn().wait().await.unwrap();
         serde_json::from_str::<serde_json::Value>(&sink.lines()[0]).unwrap()
     };
     let record = run(r#"{"retry":{"escalate":true}}"#).await;
     assert_eq!((&record["status"], &record["attempts"]), (&"ok".into(), &3.into()), "{record}");
+    assert_eq!(record["credits"], 3, "it has come by a residential proxy");
     let record = run("{}").await;
     assert_eq!(
         (&record["code"], &record["attempts"]),

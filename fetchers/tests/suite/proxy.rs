@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
@@ -46,7 +47,19 @@ impl RealProxy {
 
     /// squid without a cache.
     pub(crate) fn squid(with_password: bool) -> Self {
-        let (directory, address) = (directory(), free_address());
+        Self::squid_in(directory(), with_password, "http_port", "")
+    }
+
+    /// squid that is spoken to over TLS, and its certificate, which nobody knows.
+    pub(crate) fn squid_over_tls(with_password: bool) -> (Self, PathBuf) {
+        let directory = directory();
+        let (certificate, key) = certificate(directory.path());
+        let files = format!(" tls-cert={} tls-key={}", certificate.display(), key.display());
+        (Self::squid_in(directory, with_password, "https_port", &files), certificate)
+    }
+
+    fn squid_in(directory: TempDir, with_password: bool, port: &str, files: &str) -> Self {
+        let address = free_address();
         let users = directory.path().join("users");
         fs::write(&users, SQUID_USER).unwrap();
         let access = if with_password {
@@ -59,7 +72,7 @@ impl RealProxy {
             "http_access allow all\n".to_owned()
         };
         let config = format!(
-            "http_port {address}\n{access}cache deny all\naccess_log none\ncache_log /dev/null\n\
+            "{port} {address}{files}\n{access}cache deny all\naccess_log none\ncache_log /dev/null\n\
              pid_filename none\nshutdown_lifetime 0 seconds\ncoredump_dir /tmp\n"
         );
         let path = directory.path().join("squid.conf");
@@ -116,6 +129,22 @@ impl Drop for RealProxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A certificate for 127.0.0.1 that speaks for itself, and its key.
+fn certificate(directory: &Path) -> (PathBuf, PathBuf) {
+    let path = |name: &str| directory.join(name);
+    let (config, certificate, key) = (path("openssl.cnf"), path("cert.pem"), path("key.pem"));
+    let text = "[req]\ndistinguished_name = name\nx509_extensions = more\nprompt = no\n\
+                [name]\nCN = 127.0.0.1\n\
+                [more]\nsubjectAltName = IP:127.0.0.1\nbasicConstraints = critical, CA:FALSE\n";
+    fs::write(&config, text).unwrap();
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-days", "2", "-nodes", "-newkey", "rsa:2048", "-config"]);
+    command.arg(config).arg("-out").arg(&certificate).arg("-keyout").arg(&key);
+    assert!(command.stderr(Stdio::null()).status().unwrap().success());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    (certificate, key)
 }
 
 /// A directory that the proxies can read, which give up being root.

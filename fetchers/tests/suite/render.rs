@@ -1,7 +1,7 @@
 //! Pages in a real Chromium, gentle and hostile ones. `.ci/run` installs it; as root it runs without
 //! its sandbox.
 
-use std::sync::Arc;
+use std::{env, process::Command, sync::Arc};
 
 use harvestman_engine::{
     Code, FetchError, Fetcher, Page, Params, Task, params::ProxyType, testing::fetcher_conformance,
@@ -15,8 +15,11 @@ use crate::{
     proxy::{RealProxy, USER},
 };
 
+/// How many pages the browsers of the tests have open at a time.
+pub(crate) const AT_ONCE: usize = 4;
+
 pub(crate) fn builder(peers: &[&Peer]) -> BrowserBuilder {
-    let builder = Browser::builder().sandbox(!rustix::process::geteuid().is_root()).pages(4);
+    let builder = Browser::builder().sandbox(!rustix::process::geteuid().is_root()).pages(AT_ONCE);
     let allow = |builder: BrowserBuilder, peer: &&Peer| {
         builder.allow(peer.address.to_string().parse().unwrap())
     };
@@ -258,6 +261,47 @@ async fn a_page_goes_through_the_proxy_of_its_class_and_its_session_keeps_cookie
     assert!(!error.message.contains(password), "{error}");
 }
 
+/// Where the second process of the next test finds its proxy.
+const PROXY_VARIABLE: &str = "HARVESTMAN_TEST_TLS_PROXY";
+
+#[tokio::test]
+async fn a_proxy_can_be_spoken_to_over_tls() {
+    let peer = site(&[("/", "<h1>page</h1>")]).await;
+    let fetch = async |proxy: &str, render: bool| {
+        let pool = PoolConfig::new(ProxyType::Datacenter, [proxy]);
+        let proxies = Proxies::new(&ProxiesConfig::new().with_pool(pool)).unwrap();
+        let rule = peer.address.to_string().parse().unwrap();
+        let router = Router::new(Http::builder().allow(rule).build().unwrap())
+            .with_proxies(proxies)
+            .with_browser(builder(&[&peer]).build().unwrap());
+        let params = format!(r#"{{"render":{render},"proxy_type":"datacenter"}}"#);
+        router.fetch(&task(&peer.url("/"), &params)).await
+    };
+    if let Ok(proxy) = env::var(PROXY_VARIABLE) {
+        for render in [false, true] {
+            let page = fetch(&proxy, render).await.unwrap();
+            assert!(page.text.contains("<h1>page</h1>"), "{}", page.text);
+        }
+        return;
+    }
+    let (proxy, certificate) = RealProxy::squid_over_tls(true);
+    let url = proxy.url_for("https", USER.0, USER.1);
+    for render in [false, true] {
+        let error = fetch(&url, render).await.unwrap_err();
+        assert_eq!((error.code, error.retryable), (Code::ProxyError, true), "{error}");
+        assert!(error.message.contains("certificate"), "{error}");
+        assert!(!error.message.contains(USER.1), "{error}");
+    }
+    assert_eq!(peer.connections(), 0, "nothing goes past a proxy that nobody vouches for");
+    // Whom the system trusts is a matter of the whole process.
+    let mut trusting = Command::new(env::current_exe().unwrap());
+    trusting.args(["--exact", "render::a_proxy_can_be_spoken_to_over_tls"]);
+    trusting.env(PROXY_VARIABLE, url).env("SSL_CERT_FILE", certificate);
+    let output = trusting.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[tokio::test]
 async fn an_empty_shell_goes_to_the_browser_when_it_may() {
     const SHELL: &str = "<!doctype html><div id=\"root\"></div><script>
@@ -270,8 +314,13 @@ async fn an_empty_shell_goes_to_the_browser_when_it_may() {
     let error = router.fetch(&plain).await.unwrap_err();
     assert_eq!((error.code, error.retryable), (Code::Blocked, false));
     let escalating = task(&peer.url("/"), r#"{"retry":{"escalate":true}}"#);
-    assert!(router.fetch(&escalating).await.unwrap_err().retryable);
-    assert!(router.fetch(&escalating).await.unwrap().text.contains("<h1>Lamp</h1>"));
+    let error = router.fetch(&escalating).await.unwrap_err();
+    assert!(error.retryable, "{error}");
+    let rendered = escalating.clone().with_params(error.means.unwrap());
+    assert!(router.fetch(&rendered).await.unwrap().text.contains("<h1>Lamp</h1>"));
+    let posted = task(&peer.url("/"), r#"{"body":"x","retry":{"escalate":true}}"#);
+    let error = router.fetch(&posted).await.unwrap_err();
+    assert!(error.means.is_none(), "a browser only gets pages: {error}");
 }
 
 #[tokio::test]
