@@ -7,6 +7,7 @@ use harvestman_engine::{
     address::{AddressGuard, AddressRule},
 };
 use object_store::RetryConfig;
+use reqwest::Certificate;
 use url::Url;
 
 use crate::{
@@ -23,6 +24,7 @@ const MAX_RETRIES: usize = 10;
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
     guard: AddressGuard,
+    trusted: Vec<Certificate>,
     s3: Option<S3Settings>,
     gcs: Option<GcsSettings>,
     azure: Option<AzureSettings>,
@@ -56,6 +58,19 @@ impl StorageBuilder {
     pub fn allow(mut self, rule: AddressRule) -> Self {
         self.0.guard = self.0.guard.with_allowed(rule);
         self
+    }
+
+    /// Trusts the certificates of a PEM file beside those that the machine trusts, at every endpoint:
+    /// for stores that have an authority of their own.
+    pub fn trust(mut self, pem: &[u8]) -> Result<Self> {
+        let invalid = |message: &str| Error::invalid("the storage's certificates", message);
+        let certificates = Certificate::from_pem_bundle(pem);
+        let certificates = certificates.map_err(|_| invalid("are no PEM"))?;
+        if certificates.is_empty() {
+            return Err(invalid("are none; a certificate begins with -----BEGIN CERTIFICATE-----"));
+        }
+        self.0.trusted.extend(certificates);
+        Ok(self)
     }
 
     /// Nothing is connected to yet.
@@ -103,7 +118,7 @@ impl Storage {
     }
 
     pub(crate) fn client(&self, endpoint: &Url) -> Result<GuardedClient> {
-        GuardedClient::new(&self.guard, endpoint)
+        GuardedClient::new(&self.guard, &self.trusted, endpoint)
     }
 }
 
@@ -133,4 +148,17 @@ pub(crate) fn unusable(location: &Location) -> impl Fn(object_store::Error) -> E
 pub(crate) fn no_roles<T>(location: &Location) -> Result<T> {
     let message = "has no roles; a role goes with an s3_uri only";
     Err(Error::invalid(location.to_string(), message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_trusted_is_a_certificate() {
+        for pem in ["", "none", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            let refused = Storage::builder().trust(pem.as_bytes()).unwrap_err();
+            assert!(refused.to_string().contains("certificates"), "{pem}: {refused}");
+        }
+    }
 }
