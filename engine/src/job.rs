@@ -261,7 +261,7 @@ impl Job {
 }
 
 /// The job is over, whatever comes of this.
-async fn tidy(sink: &dyn Sink) {
+pub(crate) async fn tidy(sink: &dyn Sink) {
     if let Err(error) = sink.ended().await {
         tracing::warn!(%error, "what is left of the output's making can't be removed");
     }

@@ -10,9 +10,13 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use harvestman_engine::{Error, Part, Record, Result, Sink, SinkState, SinkWriter};
 use object_store::{ObjectStore, path::Path};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Duration};
 
-use self::{destination::Destination, state::State, upload::MAX_OBJECT_BYTES};
+use self::{
+    destination::{Destination, Patience},
+    state::State,
+    upload::MAX_OBJECT_BYTES,
+};
 use crate::{
     FileSink,
     file::{FileWriter, blocking},
@@ -23,6 +27,8 @@ use crate::{
 /// How many complete parts may wait for their upload, the one under way included, before no more
 /// records are taken.
 const MAX_WAITING: usize = 2;
+/// How long aborting uploads that belong to no part is tried.
+const MAX_CLEANING: Duration = Duration::from_mins(2);
 
 /// Writes records to objects of bounded size in a bucket, by way of a directory on the disk.
 ///
@@ -34,7 +40,8 @@ const MAX_WAITING: usize = 2;
 /// A life that is killed leaves the bucket as it is: the next one uploads again what no checkpoint
 /// counts on, under the same names, and aborts what was uploaded in part. When all parts are there,
 /// `manifest.json` is written, which says `{job_id, format, rows, bytes, parts: [{url, rows, bytes,
-/// sha256}]}`: an output without it is not complete.
+/// sha256}]}`: an output without it is not complete. After that, uploads are aborted once more whose
+/// beginning had no answer.
 ///
 /// The directory has to outlive a crash, or the job can't go on. Memory holds two chunks of 8 MiB,
 /// larger ones beyond parts of 78 GB. A bucket that can't be reached is tried again for ten minutes.
@@ -113,14 +120,27 @@ impl ObjectSink {
         Ok(())
     }
 
-    /// Denial of access isn't one of cleaning up: a role may be allowed to write only.
+    /// Aborts uploads that belong to no part: those of a life that was killed, and those whose answer
+    /// was lost, so that another one was begun in their place. The output doesn't fail for it: a role
+    /// may be allowed to write only.
     async fn abort_leftovers(&self) {
         let Some(leftovers) = &self.leftovers else { return };
         let uri = &self.destination.uri;
-        match leftovers.abort_uploads().await {
+        let mut patience = Patience::new(uri, MAX_CLEANING);
+        let aborted = loop {
+            match leftovers.abort_uploads().await {
+                Ok(count) => break Ok(count),
+                Err(error) => {
+                    if let Err(error) = patience.bear(error).await {
+                        break Err(error);
+                    }
+                }
+            }
+        };
+        match aborted {
             Ok(0) => {}
-            Ok(count) => tracing::info!(%uri, count, "aborted uploads of an earlier life"),
-            Err(error) => tracing::warn!(%uri, %error, "uploads of earlier lives were not aborted"),
+            Ok(count) => tracing::info!(%uri, count, "aborted uploads that belong to no part"),
+            Err(error) => tracing::warn!(%uri, %error, "uploads that belong to no part stay"),
         }
     }
 }
@@ -244,6 +264,7 @@ impl SinkWriter for ObjectWriter {
         self.destination().remove_parts_from(parts.len(), &suffix).await;
         let format = self.sink.parts.format();
         self.destination().write_manifest(&parts, format, self.sink.parts.job_id()).await?;
+        self.sink.abort_leftovers().await;
         Ok(parts)
     }
 }

@@ -37,6 +37,8 @@ enum Mood {
     Fine,
     /// Every so many fail.
     Failing(usize),
+    /// Of every so many, the answer is lost.
+    Losing(usize),
     Denying,
     Hanging,
 }
@@ -113,7 +115,11 @@ impl ObjectStore for Bucket {
     ) -> StoreResult<Box<dyn MultipartUpload>> {
         self.request().await?;
         let inner = self.inner.put_multipart_opts(path, options).await?;
-        self.uploads.fetch_add(1, Ordering::Relaxed);
+        let number = self.uploads.fetch_add(1, Ordering::Relaxed) as usize;
+        if matches!(*self.mood.lock().unwrap(), Mood::Losing(every) if number.is_multiple_of(every))
+        {
+            return Err(StoreError::Generic { store: "test", source: "the line broke".into() });
+        }
         Ok(Box::new(Upload { bucket: self.clone(), inner }))
     }
 
@@ -144,6 +150,7 @@ impl ObjectStore for Bucket {
 #[async_trait]
 impl AbortUploads for Bucket {
     async fn abort_uploads(&self) -> StoreResult<usize> {
+        self.request().await?;
         self.aborted.fetch_add(1, Ordering::Relaxed);
         Ok(self.uploads.swap(0, Ordering::Relaxed).unsigned_abs() as usize)
     }
@@ -282,6 +289,19 @@ async fn a_bucket_that_fails_now_and_then_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upload_whose_beginning_had_no_answer_is_aborted_at_the_end() {
+    let place = Place::new("ndjson", 20_000_000);
+    place.bucket.set(Mood::Losing(2));
+    let mut writer = place.sink().open(None).await.unwrap();
+    for first in (0..90_000).step_by(1_000) {
+        writer.write((first..first + 1_000).map(record).collect()).await.unwrap();
+    }
+    let parts = writer.finish().await.unwrap();
+    assert_eq!(place.indices(&parts), (0..90_000).collect::<Vec<_>>());
+    assert_eq!(place.bucket.uploads.load(Ordering::Relaxed), 0, "no upload is left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bucket_that_stays_away_fails_the_job_and_the_same_job_goes_on_later() {
     let place = Place::new("ndjson", 20_000);
     let mut writer = place.sink().open(None).await.unwrap();
@@ -379,7 +399,11 @@ async fn what_a_killed_life_left_is_cleaned_up() {
     let left: BTreeSet<_> = names.chain(["job/manifest.json".to_owned()]).collect();
     assert_eq!(place.bucket.names(), left);
     assert_eq!(place.bucket.uploads.load(Ordering::Relaxed), 0);
-    assert_eq!(place.bucket.aborted.load(Ordering::Relaxed), 2, "once a life");
+    assert_eq!(
+        place.bucket.aborted.load(Ordering::Relaxed),
+        3,
+        "when it is opened, and at the end"
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use object_store::{
     },
 };
 use reqwest::{
-    Client,
+    Certificate, Client,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
 };
@@ -39,7 +39,11 @@ pub(crate) struct GuardedClient {
 
 impl GuardedClient {
     /// A client for the endpoint of this address: its scheme and its port.
-    pub(crate) fn new(guard: &AddressGuard, endpoint: &Url) -> Result<Self> {
+    pub(crate) fn new(
+        guard: &AddressGuard,
+        trusted: &[Certificate],
+        endpoint: &Url,
+    ) -> Result<Self> {
         let port = endpoint.port_or_known_default().unwrap_or_default();
         let resolver = GuardedResolver { guard: guard.clone(), port };
         let client = Client::builder()
@@ -51,6 +55,7 @@ impl GuardedClient {
             .read_timeout(READ_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http1_only()
+            .tls_certs_merge(trusted.iter().cloned())
             .build()
             .map_err(|error| Error::part("store", error))?;
         let (guard, scheme) = (guard.clone(), endpoint.scheme().to_owned());
@@ -155,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn forbidden_addresses_are_refused_by_literal_and_by_name() {
         let endpoint = "http://localhost:9".parse().unwrap();
-        let client = GuardedClient::new(&AddressGuard::new(), &endpoint).unwrap();
+        let client = GuardedClient::new(&AddressGuard::new(), &[], &endpoint).unwrap();
         for uri in ["http://127.0.0.1:9/", "http://[::1]:9/", "http://localhost:9/"] {
             let refused = ask(&client, uri).await;
             assert!(refused.contains("loopback"), "{uri}: {refused}");
@@ -166,7 +171,7 @@ mod tests {
     async fn nothing_but_the_endpoint_is_asked() {
         let guard = AddressGuard::new().with_allowed("127.0.0.1".parse().unwrap());
         let endpoint = "http://127.0.0.1:9".parse().unwrap();
-        let client = GuardedClient::new(&guard, &endpoint).unwrap();
+        let client = GuardedClient::new(&guard, &[], &endpoint).unwrap();
         for uri in ["http://127.0.0.1:10/", "https://127.0.0.1:9/"] {
             assert!(ask(&client, uri).await.contains("away from the endpoint"), "{uri}");
         }

@@ -7,6 +7,7 @@ use harvestman_engine::{
     address::{AddressGuard, AddressRule},
 };
 use object_store::RetryConfig;
+use reqwest::Certificate;
 use url::Url;
 
 use crate::{
@@ -24,6 +25,7 @@ const MAX_RETRIES: usize = 10;
 pub struct Storage {
     guard: AddressGuard,
     trusts_endpoints: bool,
+    trusted: Vec<Certificate>,
     s3: Option<S3Settings>,
     gcs: Option<GcsSettings>,
     azure: Option<AzureSettings>,
@@ -64,6 +66,19 @@ impl StorageBuilder {
     pub fn trust_endpoints(mut self) -> Self {
         self.0.trusts_endpoints = true;
         self
+    }
+
+    /// Trusts the certificates of a PEM file beside those that the machine trusts, at every endpoint:
+    /// for stores that have an authority of their own.
+    pub fn trust(mut self, pem: &[u8]) -> Result<Self> {
+        let invalid = |message: &str| Error::invalid("the storage's certificates", message);
+        let certificates = Certificate::from_pem_bundle(pem);
+        let certificates = certificates.map_err(|_| invalid("are no PEM"))?;
+        if certificates.is_empty() {
+            return Err(invalid("are none; a certificate begins with -----BEGIN CERTIFICATE-----"));
+        }
+        self.0.trusted.extend(certificates);
+        Ok(self)
     }
 
     /// Nothing is connected to yet.
@@ -113,9 +128,9 @@ impl Storage {
     /// A client for an endpoint, which the settings name or which is the provider's own.
     pub(crate) fn client(&self, endpoint: &Url, is_named: bool) -> Result<GuardedClient> {
         if is_named && self.trusts_endpoints {
-            return GuardedClient::new(&anywhere(), endpoint);
+            return GuardedClient::new(&anywhere(), &self.trusted, endpoint);
         }
-        GuardedClient::new(&self.guard, endpoint)
+        GuardedClient::new(&self.guard, &self.trusted, endpoint)
     }
 }
 
@@ -159,6 +174,14 @@ mod tests {
 
     use super::*;
     use crate::Access;
+
+    #[test]
+    fn what_is_trusted_is_a_certificate() {
+        for pem in ["", "none", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            let refused = Storage::builder().trust(pem.as_bytes()).unwrap_err();
+            assert!(refused.to_string().contains("certificates"), "{pem}: {refused}");
+        }
+    }
 
     async fn refused(storage: StorageBuilder) -> String {
         let bucket = storage.build().open(&"s3://a/b".parse().unwrap(), &Access::Anonymous);

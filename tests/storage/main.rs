@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
 
 mod faults;
+mod gcs;
 mod jobs;
 mod kill;
 mod moto;
 mod place;
 mod proxy;
+mod random;
+mod results;
 mod sessions;

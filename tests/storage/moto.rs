@@ -2,7 +2,8 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -10,9 +11,11 @@ use std::{
 use futures::TryStreamExt;
 use harvestman::storage::{Access, Bucket, Location, S3Settings, Storage};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// How long the server may take to come up on a busy machine.
 const START_TIME: Duration = Duration::from_mins(1);
+pub(crate) const SCRIPT: &str = include_str!("store.py");
 
 /// Moto with permissions enforced: buckets `lists` and `results`, a service that may take on roles and
 /// nothing else, and roles that ask for an external id.
@@ -20,49 +23,111 @@ pub(crate) struct Moto {
     server: Child,
     pub(crate) address: String,
     made: Value,
+    secure: Option<Secure>,
 }
 
-fn python() -> String {
+/// A second address, where it speaks TLS and is overloaded now and then.
+struct Secure {
+    address: String,
+    files: TempDir,
+}
+
+impl Secure {
+    fn new() -> Self {
+        let secure = Self { address: free_address(), files: tempfile::tempdir().unwrap() };
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=storage"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(secure.key())
+            .arg("-out")
+            .arg(secure.certificate())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "openssl makes no certificate");
+        secure
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.files.path().join("certificate.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.files.path().join("key.pem")
+    }
+}
+
+pub(crate) fn python() -> String {
     std::env::var("HARVESTMAN_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
+pub(crate) fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+pub(crate) fn port(address: &str) -> &str {
+    address.rsplit(':').next().unwrap()
+}
+
+/// Waits until a server accepts connections.
+pub(crate) fn wait_until_up(server: &mut Child, address: &str) {
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        let ended = server.try_wait().unwrap();
+        assert!(ended.is_none(), "the store ended: {ended:?}; is what .ci/run installs there?");
+        assert!(begun.elapsed() < START_TIME, "the store doesn't come up");
+        std::thread::yield_now();
+    }
 }
 
 impl Moto {
     /// Starts it. The roles ask for this external id.
     pub(crate) fn start(external_id: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let server = Command::new(python())
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut moto = Self { server, address, made: Value::Null };
+        Self::start_with(external_id, None)
+    }
+
+    /// Starts it with a second address, where it is overloaded as comes of `seed`.
+    pub(crate) fn start_overloaded(external_id: &str, seed: u64) -> Self {
+        Self::start_with(external_id, Some(seed))
+    }
+
+    fn start_with(external_id: &str, seed: Option<u64>) -> Self {
+        let (address, secure) = (free_address(), seed.map(|_| Secure::new()));
+        let mut serve = Command::new(python());
+        serve.args(["-c", SCRIPT, "serve", port(&address)]);
+        if let (Some(secure), Some(seed)) = (&secure, seed) {
+            serve.args([port(&secure.address)]).arg(secure.certificate()).arg(secure.key());
+            serve.arg(seed.to_string());
+        }
+        let server = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut moto = Self { server, address, made: Value::Null, secure };
         moto.wait_until_up();
-        moto.made = moto.prepare(external_id);
+        let made = moto.run(&["prepare", &moto.url(), external_id]);
+        moto.made = serde_json::from_str(&made).unwrap();
         moto
     }
 
     fn wait_until_up(&mut self) {
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(&self.address).is_err() {
-            let ended = self.server.try_wait().unwrap();
-            assert!(ended.is_none(), "moto ended: {ended:?}; is moto[s3,sts,iam,server] there?");
-            assert!(begun.elapsed() < START_TIME, "moto doesn't come up");
-            std::thread::yield_now();
+        let secure = self.secure.as_ref().map(|secure| &secure.address);
+        for address in [&self.address].into_iter().chain(secure) {
+            wait_until_up(&mut self.server, address);
         }
     }
 
-    fn prepare(&self, external_id: &str) -> Value {
-        let mut prepare = Command::new(python())
-            .args(["-c", include_str!("moto.py"), &self.url(), "prepare", external_id])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut made = String::new();
-        prepare.stdout.take().unwrap().read_to_string(&mut made).unwrap();
-        assert!(prepare.wait().unwrap().success());
-        serde_json::from_str(&made).unwrap()
+    fn run(&self, arguments: &[&str]) -> String {
+        let mut script = Command::new(python());
+        let ran =
+            script.args(["-c", SCRIPT]).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+        assert!(ran.status.success(), "{arguments:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    }
+
+    /// Says what the role of the team may do from now on, like `s3:GetObject`.
+    pub(crate) fn allow_team(&self, action: &str) {
+        let (key, secret) = self.keys("root");
+        self.run(&["rights", &self.url(), &key, &secret, action]);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -103,12 +168,27 @@ impl Moto {
         assert!(answer.contains(" 200 "), "{answer}");
     }
 
+    /// The address at which it is overloaded now and then.
+    pub(crate) fn secure_address(&self) -> &str {
+        &self.secure.as_ref().unwrap().address
+    }
+
+    /// The storage of a service over TLS, reached by way of `address`.
+    pub(crate) fn secure_service(&self, address: &str) -> Storage {
+        let certificate = std::fs::read(self.secure.as_ref().unwrap().certificate()).unwrap();
+        let settings = self.settings("service", &format!("https://{address}"));
+        let builder = Storage::builder().s3(settings).allow(address.parse().unwrap());
+        builder.trust(&certificate).unwrap().build()
+    }
+
     fn storage(&self, user: &str, address: &str) -> Storage {
-        let (key, secret) = self.keys(user);
-        let url = format!("http://{address}");
-        let settings =
-            S3Settings::new().with_endpoint(&url).with_sts_endpoint(&url).with_keys(key, secret);
+        let settings = self.settings(user, &format!("http://{address}"));
         Storage::builder().s3(settings).allow(address.parse().unwrap()).build()
+    }
+
+    fn settings(&self, user: &str, url: &str) -> S3Settings {
+        let (key, secret) = self.keys(user);
+        S3Settings::new().with_endpoint(url).with_sts_endpoint(url).with_keys(key, secret)
     }
 
     /// A storage that may do everything, not by way of any proxy.
@@ -116,8 +196,9 @@ impl Moto {
         self.storage("admin", &self.address)
     }
 
+    /// A place to look into as who may do everything, whichever interface its URI means.
     pub(crate) fn bucket(&self, uri: &str) -> Bucket {
-        let location: Location = uri.parse().unwrap();
+        let location: Location = uri.replacen("gs://", "s3://", 1).parse().unwrap();
         self.admin().open(&location, &Access::Own).unwrap()
     }
 

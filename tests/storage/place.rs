@@ -1,21 +1,24 @@
 //! A shop, an engine's directory, and what becomes of jobs.
 
-use std::path::PathBuf;
+use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use harvestman::{
-    Engine, EngineConfig, JobSpec,
+    Engine, EngineConfig, JobSpec, Schema,
     engine::JobStatus,
     spec::{Input, OutputSpec},
     storage::Storage,
 };
 use harvestman_shop::{RunningShop, Shop};
-use serde_json::Value;
 
-use crate::moto::Moto;
+use crate::{moto::Moto, random::Random, results::records};
+
+/// How long the ids of a large list are.
+const LARGE_ID: usize = 6_000;
+const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 
 pub(crate) struct Place {
     pub(crate) directory: tempfile::TempDir,
-    pub(crate) shop: RunningShop,
+    pub(crate) shop: Arc<RunningShop>,
 }
 
 impl Place {
@@ -24,8 +27,12 @@ impl Place {
     }
 
     pub(crate) fn with(shop: Shop) -> Self {
-        let shop = shop.start(([127, 0, 0, 1], 0).into()).unwrap();
-        Self { directory: tempfile::tempdir().unwrap(), shop }
+        Self::before(&Arc::new(shop.start(([127, 0, 0, 1], 0).into()).unwrap()))
+    }
+
+    /// Another engine's directory before the same shop.
+    pub(crate) fn before(shop: &Arc<RunningShop>) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), shop: Arc::clone(shop) }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -52,6 +59,20 @@ impl Place {
         let line = |number| format!("{{\"url\": \"{}\"}}\n", self.shop.product_url(number));
         (0..count).map(line).collect()
     }
+
+    /// A list whose lines are large and can't be packed well, so that some thousand of them take
+    /// several reads, and their records several chunks in any format.
+    pub(crate) fn large_list(&self, count: u32) -> String {
+        let mut random = Random::new(count.into());
+        let mut text = String::new();
+        for number in 0..count {
+            let url = self.shop.product_url(number);
+            let id: String =
+                (0..LARGE_ID).map(|_| char::from(DIGITS[random.below(64) as usize])).collect();
+            writeln!(text, "{{\"url\": \"{url}\", \"id\": \"{id}\"}}").unwrap();
+        }
+        text
+    }
 }
 
 /// An object as input, in a role.
@@ -73,6 +94,11 @@ pub(crate) fn through_buckets(moto: &Moto, mut output: OutputSpec) -> JobSpec {
     JobSpec::new(input).with_output(output)
 }
 
+/// The same job with two fields of each page, which CSV and Parquet need.
+pub(crate) fn with_fields(spec: JobSpec) -> JobSpec {
+    spec.with_extract(Schema::from_pairs([("name", "string"), ("price", "number")]).unwrap())
+}
+
 pub(crate) async fn run(engine: &Engine, spec: JobSpec) -> JobStatus {
     let id = engine.submit(spec).await.unwrap().job.id;
     engine.wait(&id).await.unwrap()
@@ -80,18 +106,6 @@ pub(crate) async fn run(engine: &Engine, spec: JobSpec) -> JobStatus {
 
 /// The indices in the parts that the manifest of a job names, each checked against it.
 pub(crate) async fn indices(moto: &Moto, directory: &str) -> Vec<u64> {
-    let manifest = moto.read(&format!("{directory}/manifest.json")).await;
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    let mut indices = Vec::new();
-    for part in manifest["parts"].as_array().unwrap() {
-        let bytes = moto.read(part["url"].as_str().unwrap()).await;
-        assert_eq!(part["bytes"], bytes.len());
-        let rows = std::str::from_utf8(&bytes).unwrap().lines();
-        let index = |row| serde_json::from_str::<Value>(row).unwrap()["index"].as_u64().unwrap();
-        let before = indices.len();
-        indices.extend(rows.map(index));
-        assert_eq!(part["rows"], indices.len() - before);
-    }
-    indices.sort_unstable();
-    indices
+    let records = records(moto, directory).await;
+    records.iter().map(|record| record["index"].as_u64().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! Sessions of a role that end in the middle of a job.
+//! Roles: whom they are given to, and sessions that end in the middle of a job.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -13,10 +13,11 @@ use std::{
 
 use harvestman::{
     spec::OutputSpec,
-    storage::{S3Settings, Storage},
+    storage::{Access, Role, S3Settings, Scope, Storage, StoreError},
     store::Status,
 };
 use harvestman_shop::Shop;
+use object_store::ObjectStoreExt;
 
 use crate::{
     moto::Moto,
@@ -115,6 +116,26 @@ fn answer(client: &mut TcpStream, status: u16, body: &str) -> io::Result<()> {
         client,
         "HTTP/1.1 {status} OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_given_for_its_own_external_id_only() {
+    let moto = Moto::start("hv-right");
+    let uri = "s3://lists/urls.txt";
+    moto.put(uri, "http://a.test/").await;
+    let service = moto.service(&moto.address);
+    let read = async |role: Role| {
+        let bucket = service.open(&uri.parse().unwrap(), &Access::Role(role)).unwrap();
+        bucket.store().head(bucket.path()).await
+    };
+    let role = || Role::new(&moto.role("role"), "job_1", Scope::Read).unwrap();
+    assert_eq!(read(role().with_external_id("hv-right").unwrap()).await.unwrap().size, 14);
+    for role in [role(), role().with_external_id("hv-wrong").unwrap()] {
+        let error = read(role).await.unwrap_err();
+        assert!(matches!(error, StoreError::PermissionDenied { .. }), "{error:?}");
+        let reason = error.to_string();
+        assert!(reason.contains("AccessDenied") && reason.contains("sts:AssumeRole"), "{reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     Ending, Error, Job, JobHandle, Report, Result, Source, StopReason,
     clock::after,
+    job::tidy,
     spec::OnInvalid,
     store::{Commit, JobEntry, Lease, Status},
 };
@@ -179,12 +180,16 @@ impl Execution {
     /// Ends a job that can't go on, with what is committed of its output.
     async fn fail(&self, context: &JobContext, commits: &Commits, error: &Error) -> Result<()> {
         tracing::warn!(job = %self.entry.id, %error, "failed");
-        let checkpoint = finish_output(&self.core, context).await?;
+        let output = finish_output(&self.core, context).await?;
+        let checkpoint = output.as_ref().map(|(checkpoint, _)| checkpoint);
         let end = End { status: Status::Failed, reason: None, problem: Some(problem_of(error)) };
-        let commit =
-            checkpoint.as_ref().map(|checkpoint| Commit { checkpoint, errored: &[], total: None });
-        let finished = checkpoint.as_ref().and_then(|checkpoint| checkpoint.finished.as_ref());
-        commits.end(commit, end, finished).await
+        let commit = checkpoint.map(|checkpoint| Commit { checkpoint, errored: &[], total: None });
+        let finished = checkpoint.and_then(|checkpoint| checkpoint.finished.as_ref());
+        commits.end(commit, end, finished).await?;
+        if let Some((_, sink)) = &output {
+            tidy(&**sink).await;
+        }
+        Ok(())
     }
 
     /// Does the work while the lease is renewed; a lost lease ends it at once.

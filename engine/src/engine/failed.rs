@@ -1,21 +1,25 @@
 //! What is left of a job that could not go on.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, sync::Arc};
 
 use super::{Core, JobContext};
-use crate::{Checkpoint, Error, Result, checkpoint::Finished, store::Problem};
+use crate::{Checkpoint, Error, Result, Sink, checkpoint::Finished, store::Problem};
 
 /// Completes the output as it was committed last, so that what is done can be had. `None` if
-/// nothing is, or if the output can't be completed either.
-pub(super) async fn finish_output(core: &Core, context: &JobContext) -> Result<Option<Checkpoint>> {
+/// nothing is, or if the output can't be completed either. The sink is for its
+/// [end](Sink::ended).
+pub(super) async fn finish_output(
+    core: &Core,
+    context: &JobContext,
+) -> Result<Option<(Checkpoint, Arc<dyn Sink>)>> {
     let checkpoint = core.store().checkpoint(&context.id).await?;
     let Some(mut checkpoint) = checkpoint.filter(|saved| saved.counters.done() > 0) else {
         return Ok(None);
     };
     match complete(core, context, &checkpoint).await {
-        Ok(finished) => {
+        Ok((finished, sink)) => {
             checkpoint.finished = Some(finished);
-            Ok(Some(checkpoint))
+            Ok(Some((checkpoint, sink)))
         }
         Err(error) => {
             tracing::warn!(job = %context.id, %error, "its output can't be completed");
@@ -24,10 +28,14 @@ pub(super) async fn finish_output(core: &Core, context: &JobContext) -> Result<O
     }
 }
 
-async fn complete(core: &Core, context: &JobContext, checkpoint: &Checkpoint) -> Result<Finished> {
-    let parts = core.parts.assembler.parts(context).await?;
-    let writer = parts.sink.open(Some(&checkpoint.sink)).await?;
-    Ok(Finished { reason: None, parts: writer.finish().await? })
+async fn complete(
+    core: &Core,
+    context: &JobContext,
+    checkpoint: &Checkpoint,
+) -> Result<(Finished, Arc<dyn Sink>)> {
+    let sink = core.parts.assembler.parts(context).await?.sink;
+    let writer = sink.open(Some(&checkpoint.sink)).await?;
+    Ok((Finished { reason: None, parts: writer.finish().await? }, sink))
 }
 
 /// An error of the job in the contract's words.

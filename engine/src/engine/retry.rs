@@ -51,8 +51,9 @@ async fn skipped(core: &Core, job: &JobId, context: &JobContext) -> Result<Optio
     let original = JobContext::new(core, job.clone(), &workspace, spec, urls).await?;
     let source = open_source(core, &original).await?;
     let checkpoint = core.store().checkpoint(job).await?;
-    let done = checkpoint.map(|checkpoint| checkpoint.done).unwrap_or_default();
-    Ok(Some(Skipped { source, done }))
+    // Records of an output that could not be completed can't be had: those tasks are to do, too.
+    let done = checkpoint.filter(|saved| saved.finished.is_some()).map(|saved| saved.done);
+    Ok(Some(Skipped { source, done: done.unwrap_or_default() }))
 }
 
 /// The tasks of a source without a record.
@@ -87,7 +88,9 @@ impl Retry {
         skipped: Option<Skipped>,
     ) -> Result<Self> {
         let store = Arc::clone(&core.parts.store);
-        let errored = store.count_errored(job, only).await?;
+        // Where nothing is done, the failed tasks are among those that are left.
+        let is_anew = skipped.as_ref().is_some_and(|skipped| skipped.done.count() == 0);
+        let errored = if is_anew { 0 } else { store.count_errored(job, only).await? };
         Ok(Self { store, job: job.clone(), only: only.clone(), reader, errored, skipped })
     }
 }

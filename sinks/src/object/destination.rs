@@ -36,7 +36,7 @@ impl Destination {
     /// nothing is left behind.
     pub(super) async fn probe(&self, suffix: &str) -> Result<()> {
         let path = self.prefix.clone().join(format!("part-00000.{suffix}"));
-        let mut patience = Patience::new(&self.uri);
+        let mut patience = Patience::new(&self.uri, MAX_OUTAGE);
         while let Err(error) = self.try_probe(&path).await {
             if matches!(error, StoreError::NotFound { .. }) {
                 let message = format!("{} can't be written: there is no such bucket", self.uri);
@@ -56,7 +56,7 @@ impl Destination {
     pub(super) async fn upload(&self, part: &Part) -> Result<()> {
         let file = FilePath::new(&part.location);
         let path = self.prefix.clone().join(name_of(&part.location));
-        let mut patience = Patience::new(&self.uri);
+        let mut patience = Patience::new(&self.uri, MAX_OUTAGE);
         while let Err(error) = upload(&*self.store, &path, file, part.bytes).await {
             patience.bear(error).await?;
         }
@@ -110,7 +110,7 @@ impl Destination {
         let manifest = serde_json::to_vec_pretty(&manifest);
         let manifest = Bytes::from(manifest.map_err(|error| Error::part("sink", error))?);
         let path = self.prefix.clone().join(MANIFEST);
-        let mut patience = Patience::new(&self.uri);
+        let mut patience = Patience::new(&self.uri, MAX_OUTAGE);
         while let Err(error) = self.store.put(&path, manifest.clone().into()).await {
             patience.bear(error).await?;
         }
@@ -119,19 +119,19 @@ impl Destination {
 }
 
 /// What is left of the time in which a bucket may fail.
-struct Patience<'a> {
+pub(super) struct Patience<'a> {
     uri: &'a str,
     until: Instant,
     pause: Duration,
 }
 
 impl<'a> Patience<'a> {
-    fn new(uri: &'a str) -> Self {
-        Self { uri, until: Instant::now() + MAX_OUTAGE, pause: FIRST_PAUSE }
+    pub(super) fn new(uri: &'a str, time: Duration) -> Self {
+        Self { uri, until: Instant::now() + time, pause: FIRST_PAUSE }
     }
 
     /// Waits before the next try, unless there is no sense in one.
-    async fn bear(&mut self, error: StoreError) -> Result<()> {
+    pub(super) async fn bear(&mut self, error: StoreError) -> Result<()> {
         if !is_passing(&error) || Instant::now() >= self.until {
             return Err(unwritable(&error, self.uri));
         }
