@@ -9,6 +9,7 @@ use crate::{
     client::cli::{JobsArgs, UploadsArgs},
     doctor::DoctorArgs,
     fetching::FetchArgs,
+    llm::LlmArgs,
     serve::{ServeArgs, keys::KeysArgs},
 };
 
@@ -130,6 +131,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) fetching: FetchArgs,
 
+    #[command(flatten)]
+    pub(crate) llm: LlmArgs,
+
     /// How long a first Ctrl-C waits for the pages under way, in seconds
     #[arg(long, env = "HARVESTMAN_GRACE", default_value_t = 60, value_name = "S")]
     pub(crate) grace: u64,
@@ -183,6 +187,9 @@ pub(crate) struct ExtractArgs {
     /// An address or network that may be fetched from although it isn't public; may be repeated
     #[arg(long = "allow-address", value_delimiter = ',', value_name = "ADDR")]
     pub(crate) allowed: Vec<AddressRule>,
+
+    #[command(flatten)]
+    pub(crate) llm: LlmArgs,
 }
 
 /// Scrape a small shop that this command serves on this machine.
@@ -220,6 +227,7 @@ Examples:
   cat list.txt | harvestman run - --extract title:string --output titles.csv
   harvestman run urls.csv --render --wait-for .price --extract price:number --output prices.csv
   harvestman run urls.csv --proxies proxies.toml --escalate --output pages.ndjson
+  harvestman run urls.csv --extract origin:string --llm-url http://127.0.0.1:11434/v1 --llm-model qwen3:8b --output pages.ndjson
 
 Types: string, integer, number, boolean, date, datetime, url, any, \"array of T\", \"enum · a | b\",
 \"nullable T\". A line of the list may override most settings: {\"url\": …, \"timeout_ms\": 5000}.

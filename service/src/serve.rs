@@ -204,6 +204,10 @@ async fn open(
     if let Some(storage) = &settings.storage {
         config = config.with_results(storage);
     }
+    let llm = settings.llm()?;
+    if let Some(llm) = &llm {
+        config = config.with_llm(llm.clone());
+    }
     for rule in &args.allowed {
         config = config.with_allowed(*rule);
     }
@@ -212,6 +216,7 @@ async fn open(
     let app = App {
         keys,
         router,
+        llm,
         rates: RateLimits::new(settings.rate_limit.unwrap_or(DEFAULT_RATE)),
         links,
         metrics: Metrics(metrics),

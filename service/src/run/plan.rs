@@ -9,9 +9,9 @@ use std::{
 };
 
 use harvestman::{
-    CheckpointStore, Error, Fetcher, HostLimits, Job, LineReader, Params, Result, RetryPolicy,
-    Schema, Sink, Source,
-    extractors::Standard,
+    CheckpointStore, Error, ExtractOptions, Fetcher, HostLimits, Job, LineReader, Params, Result,
+    RetryPolicy, Schema, Sink, Source,
+    extractors::{LlmConfig, Standard},
     fetchers::{Browser, Proxies},
     params::RetryParams,
     sinks::{FileSink, OutputFormat, PipeSink},
@@ -38,6 +38,7 @@ pub(super) struct Plan<'a> {
     output_is_pipe: bool,
     input_is_pipe: bool,
     proxies: Option<Proxies>,
+    llm: Option<LlmConfig>,
 }
 
 impl<'a> Plan<'a> {
@@ -58,8 +59,9 @@ impl<'a> Plan<'a> {
             ));
         }
         let proxies = args.fetching.means.open_proxies()?;
+        let llm = args.llm.open()?;
         let input_is_pipe = is_pipe(&args.input);
-        Ok(Self { args, schema, format, output_is_pipe, input_is_pipe, proxies })
+        Ok(Self { args, schema, format, output_is_pipe, input_is_pipe, proxies, llm })
     }
 
     /// Opens list and state. What was begun by another command is refused here.
@@ -83,7 +85,7 @@ impl<'a> Plan<'a> {
         };
         let sink = self.sink(store.directory())?;
         let job = Job::new(source, fetcher, sink)
-            .with_extractor(Arc::new(Standard::new()))
+            .with_extractor(crate::llm::extractor(self.llm.as_ref())?)
             .with_concurrency(self.args.concurrency)
             .with_hosts(self.host_limits())
             .with_retry(RetryPolicy::default().with_params(RetryParams::up_to(self.args.retries)))
@@ -120,6 +122,9 @@ impl<'a> Plan<'a> {
         let args = self.args;
         let mut params = Params::new().with_timeout(Duration::from_secs(args.timeout));
         params.extract.clone_from(&self.schema);
+        if self.llm.is_some() {
+            params.extract_options = Some(Arc::new(ExtractOptions::default().with_llm()));
+        }
         args.fetching.set_defaults(&mut params, args.retries, self.proxies.as_ref());
         params
     }
@@ -208,6 +213,7 @@ impl<'a> Plan<'a> {
         identity.max_part_bytes = self.args.max_part_bytes;
         identity.user_agent.clone_from(&self.args.user_agent);
         identity.fetching = self.args.fetching.identity();
+        identity.llm_model.clone_from(&self.args.llm.llm_model);
         identity
     }
 

@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
 
 mod crash;
+mod models;
 mod program;
 mod readers;
 mod refusals;
 mod rendering;
 mod results;
+#[path = "../../../extractors/tests/llm/script.rs"]
+mod script;
 mod stops;
 mod streams;

@@ -10,7 +10,10 @@ mod exports;
 mod idempotency;
 mod jobs;
 mod limits;
+mod models;
 mod operations;
+#[path = "../../../extractors/tests/llm/script.rs"]
+mod script;
 mod seed;
 mod service;
 mod uploads;
