@@ -47,6 +47,14 @@ pub(crate) enum Rule {
     Address,
 }
 
+impl Rule {
+    /// Whether structured data is wrong often enough that what the page says should be heard too,
+    /// where it is read anyway.
+    pub(crate) fn hears_page(self) -> bool {
+        matches!(self, Self::Price | Self::Brand)
+    }
+}
+
 /// Where pages say one thing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -10,10 +10,8 @@ use std::cell::OnceCell;
 
 use url::Url;
 
-#[cfg(feature = "llm")]
-pub(crate) use self::heading::is_in;
 pub(crate) use self::{
-    heading::{Heading, Headings, simple, without_site, without_site_behind},
+    heading::{Heading, Headings, is_in, simple, without_site, without_site_behind},
     labels::{Beside, Label, Wanted},
     state::Leaf,
     words::{Fit, Vocabulary, Word, Words},

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
+    concept::Rule,
     confidence, dom,
     entity::{Entities, Syntax},
     facts::{Facts, state},
-    find::{Finder, Found, Normal, coverage, settled},
+    find::{Finder, Found, Normal, coverage, may_be_auction, settled},
     jsonld,
     located::{self, Outcome, Typer},
     page_scan::{Scan, scan},
@@ -51,8 +52,8 @@ impl Draft {
                 reading: &field.reading,
                 month_first: false,
             };
-            let found = field
-                .allows(Origin::JsonLd)
+            let is_auction = meaning.concept.rule == Rule::Price && may_be_auction(html);
+            let found = (field.allows(Origin::JsonLd) && !is_auction)
                 .then(|| settled(&entities, &field.field, meaning, normal));
             if let Some(found) = found.flatten() {
                 draft.set(plan, number, found);
@@ -101,13 +102,16 @@ impl Draft {
         facts.headings = headings;
         for (number, field) in plan.fields.iter().enumerate() {
             let Some(meaning) = &field.meaning else { continue };
-            if matches!(self.outcomes[number], Outcome::Found(_)) {
+            let hears_page = meaning.concept.rule.hears_page() && field.is_found_first();
+            if matches!(self.outcomes[number], Outcome::Found(_)) && !hears_page {
                 continue;
             }
             match Finder::new(&facts, plan, url, number, meaning).find() {
                 Ok(found) => self.set(plan, number, found),
-                Err(Some(message)) => self.outcomes[number] = Outcome::Invalid(message),
-                Err(None) => {}
+                Err(Some(message)) if !matches!(self.outcomes[number], Outcome::Found(_)) => {
+                    self.outcomes[number] = Outcome::Invalid(message);
+                }
+                Err(_) => {}
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Finds a field by what its name means: candidates from everything the page says, and a vote.
 
 mod availability;
+mod brand;
 mod kicker;
 mod lists;
 mod normal;
 mod page;
+mod price;
 mod structured;
 
 use harvestman_engine::{
@@ -15,7 +17,8 @@ use serde_json::Value;
 use url::Url;
 
 pub(crate) use self::{
-    normal::Normal,
+    normal::{Normal, has_words},
+    price::may_be_auction,
     structured::{coverage, settled, typed},
 };
 use crate::{
@@ -66,6 +69,11 @@ impl Source {
             Self::Text => "dom:text",
             Self::Url => "url",
         }
+    }
+
+    /// Whether it is meant for machines, so that people may never have seen it.
+    fn is_structured(self) -> bool {
+        matches!(self, Self::JsonLd | Self::Microdata | Self::Rdfa | Self::Meta | Self::State)
     }
 
     /// What a schema's `from` calls it.
@@ -160,8 +168,11 @@ impl<'a> Finder<'a> {
             self.structured();
             self.page();
         }
-        if self.concept.rule == Rule::Price {
-            self.check_visible();
+        match self.concept.rule {
+            Rule::Price => self.check_prices(),
+            Rule::Brand => self.doubt_shops(),
+            Rule::Identifier => self.doubt_phrases(),
+            _ => {}
         }
         let failure = self.failure.take();
         let plan = self.plan;
@@ -177,6 +188,15 @@ impl<'a> Finder<'a> {
             month_first: self.facts.language.as_deref().is_none_or(|language| {
                 language.eq_ignore_ascii_case("en-us") || language.eq_ignore_ascii_case("en")
             }),
+        }
+    }
+
+    /// An article number with words in it is more likely a short name.
+    fn doubt_phrases(&mut self) {
+        for candidate in &mut self.candidates {
+            if candidate.value.as_str().is_some_and(has_words) {
+                candidate.weight *= 0.5;
+            }
         }
     }
 
@@ -211,45 +231,6 @@ impl<'a> Finder<'a> {
             Err(_) => {}
         }
     }
-
-    /// A price in structured data that stands nowhere on the page is less sure.
-    fn check_visible(&mut self) {
-        let on_page: Vec<Value> = self
-            .candidates
-            .iter()
-            .filter(|candidate| {
-                matches!(candidate.source, Source::Attribute | Source::Text | Source::Label)
-            })
-            .map(|candidate| candidate.value.clone())
-            .collect();
-        if on_page.is_empty() {
-            return;
-        }
-        for candidate in &mut self.candidates {
-            if let Some(price) = in_whole_units(candidate, &on_page) {
-                candidate.value = price;
-            }
-            let is_structured = matches!(
-                candidate.source,
-                Source::JsonLd | Source::Microdata | Source::Rdfa | Source::Meta | Source::State
-            );
-            if is_structured && !on_page.contains(&candidate.value) {
-                candidate.weight *= 0.8;
-            }
-        }
-    }
-}
-
-/// A price that scripts keep in hundredths: its hundredth part stands on the page, and itself does not.
-fn in_whole_units(candidate: &Candidate, on_page: &[Value]) -> Option<Value> {
-    let cents = candidate.value.as_f64().filter(|_| candidate.source == Source::State)?;
-    let is_seen = |price: f64| {
-        let mut seen = on_page.iter().filter_map(Value::as_f64);
-        seen.any(|seen| (seen - price).abs() < 1e-9)
-    };
-    let is_minor = cents.fract() == 0.0 && cents >= 100.0 && !is_seen(cents);
-    let price = is_minor.then(|| cents / 100.0).filter(|price| is_seen(*price))?;
-    if candidate.value.is_f64() { Some(Value::from(price)) } else { None }
 }
 
 /// The value on which the most and best independent sources agree; the first among equals.
@@ -330,19 +311,6 @@ mod tests {
         let found = found.unwrap();
         assert_eq!((found.value, found.source), (json!("B"), "meta"));
         assert!((found.confidence - 0.91).abs() < 1e-9);
-    }
-
-    #[test]
-    fn state_in_hundredths_is_told_by_the_page() {
-        let price = |cents: f64, seen: f64| {
-            let candidate = candidate(Source::State, 0.5, json!(cents));
-            in_whole_units(&candidate, &[json!(seen)])
-        };
-        assert_eq!(price(1990.0, 19.9), Some(json!(19.9)));
-        assert_eq!(price(1990.0, 1990.0), None);
-        assert_eq!(price(1990.0, 5.0), None);
-        let structured = candidate(Source::JsonLd, 0.9, json!(1990.0));
-        assert_eq!(in_whole_units(&structured, &[json!(19.9)]), None);
     }
 
     #[test]

@@ -376,3 +376,53 @@ async fn extractor_conformance_of_one(html: &str) {
         assert!(fields.data.unwrap().keys().eq(&names));
     }
 }
+
+/// An auction's structured data holds the price at which bidding began.
+#[tokio::test]
+async fn the_price_of_an_auction_is_the_bid() {
+    let page = |bid: &str| {
+        format!(
+            r#"<script type="application/ld+json">{{"@type": "Product", "name": "Lamp",
+            "offers": {{"price": "90", "priceCurrency": "EUR"}}}}</script><h1>Lamp</h1>
+            <p><b class="price">{bid}</b> 5 bids</p><p>Starting price <i>90 €</i></p>"#
+        )
+    };
+    let sketch = json!({"name": "string", "price": "number"});
+    for (bid, price) in [("400 €", 400.0), ("90 €", 90.0)] {
+        assert_eq!(
+            data(sketch.clone(), &page(bid)).await,
+            json!({"name": "Lamp", "price": price}),
+            "{bid}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_maker_is_told_by_links_and_models_and_is_not_the_shop() {
+    let json_ld = r#"<link rel="canonical" href="https://shop.test/lamps/7">
+        <script type="application/ld+json">{"@type": "Product", "name": "Lamp", "brand": "Shop"}</script>"#;
+    let table = "<h1>Lamp</h1><dl><dt>Brand:<dd>Lumo</dl>";
+    for (html, brand) in [
+        (format!("{json_ld}{table}"), json!("Lumo")),
+        (format!("{json_ld}<h1>Lamp</h1>"), json!("Shop")),
+        (r#"<h1>Lumo lamp</h1><a href="/brands/lumo">Lumo</a>"#.to_owned(), json!("Lumo")),
+        (
+            r#"<h1>Lumo lamp</h1><a href="/marke/lumo"><img alt="Lumo"></a>"#.to_owned(),
+            json!("Lumo"),
+        ),
+        (r#"<h1>Lumo lamp</h1><a href="/brands/">Brands</a>"#.to_owned(), json!(null)),
+        ("<title>Lumo FX-7 lamp</title><h1>New! Lumo FX-7 lamp</h1>".to_owned(), json!("Lumo")),
+    ] {
+        let sketch = json!({"brand": "string", "mpn": "string"});
+        assert_eq!(data(sketch, &html).await["brand"], brand, "{html}");
+    }
+}
+
+#[tokio::test]
+async fn an_article_number_with_words_gives_way_to_one_without() {
+    let json_ld = r#"<script type="application/ld+json">
+        {"@type": "Product", "name": "Lamp", "sku": "LAMP 9010 BRASS"}</script><h1>Lamp</h1>"#;
+    let html = format!("{json_ld}<p>Item no: 144432</p>");
+    assert_eq!(data(json!({"sku": "string"}), &html).await, json!({"sku": "144432"}));
+    assert_eq!(data(json!({"sku": "string"}), json_ld).await, json!({"sku": "LAMP 9010 BRASS"}));
+}

@@ -9,6 +9,7 @@ use crate::{
     client::cli::{JobsArgs, UploadsArgs},
     doctor::DoctorArgs,
     fetching::FetchArgs,
+    llm::LlmArgs,
     serve::{ServeArgs, keys::KeysArgs},
     storage::StorageArgs,
 };
@@ -149,6 +150,9 @@ pub(crate) struct RunArgs {
     pub(crate) fetching: FetchArgs,
 
     #[command(flatten)]
+    pub(crate) llm: LlmArgs,
+
+    #[command(flatten)]
     pub(crate) buckets: StorageArgs,
 
     /// Read the list from a bucket that is open to everybody, without credentials
@@ -192,6 +196,9 @@ pub(crate) struct ExtractArgs {
     /// An address or network that may be fetched from although it isn't public; may be repeated
     #[arg(long = "allow-address", value_delimiter = ',', value_name = "ADDR")]
     pub(crate) allowed: Vec<AddressRule>,
+
+    #[command(flatten)]
+    pub(crate) llm: LlmArgs,
 }
 
 /// Scrape a small shop that this command serves on this machine.
@@ -230,6 +237,7 @@ Examples:
   harvestman run urls.csv --render --wait-for .price --extract price:number --output prices.csv
   harvestman run urls.csv --proxies proxies.toml --escalate --output pages.ndjson
   harvestman run s3://lists/urls.csv.gz --extract price:number --output s3://results/prices.parquet
+  harvestman run urls.csv --extract origin:string --llm-url http://127.0.0.1:11434/v1 --llm-model qwen3:8b --output pages.ndjson
 
 Types: string, integer, number, boolean, date, datetime, url, any, \"array of T\", \"enum · a | b\",
 \"nullable T\". A line of the list may override most settings: {\"url\": …, \"timeout_ms\": 5000}.

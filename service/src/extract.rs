@@ -42,8 +42,10 @@ async fn extract(args: &ExtractArgs) -> Result<Found, Failure> {
         return Err(Failure::usage("name the fields to find with --extract or --schema"));
     };
     Standard::check(&schema).map_err(|error| Failure::usage(error.to_string()))?;
+    let model = args.llm.open()?;
     let mut options = ExtractOptions::default().with_meta();
     options.strict = args.strict;
+    options.llm = model.is_some();
     let params = Params::new()
         .with_extract(schema)
         .with_extract_options(options)
@@ -54,7 +56,7 @@ async fn extract(args: &ExtractArgs) -> Result<Found, Failure> {
         open(args, params)?
     };
     let url = page.final_url.to_string();
-    match Standard::new().extract(&task, &page).await {
+    match crate::llm::extractor(model.as_ref())?.extract(&task, &page).await {
         Ok(fields) => Ok(Found { url, fields, refusal: None }),
         Err(FetchError { partial: Some(fields), message, .. }) => {
             Ok(Found { url, fields: *fields, refusal: Some(message) })

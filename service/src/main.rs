@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod extract;
 mod fetching;
+mod llm;
 mod run;
 mod say;
 mod serve;

@@ -214,6 +214,10 @@ async fn open(
     for place in &settings.own_buckets {
         config = config.with_own_bucket(own_bucket(place)?);
     }
+    let llm = settings.llm()?;
+    if let Some(llm) = &llm {
+        config = config.with_llm(llm.clone());
+    }
     for rule in &args.allowed {
         config = config.with_allowed(*rule);
     }
@@ -222,6 +226,7 @@ async fn open(
     let app = App {
         keys,
         router,
+        llm,
         rates: RateLimits::new(settings.rate_limit.unwrap_or(DEFAULT_RATE)),
         links,
         metrics: Metrics(metrics),

@@ -92,6 +92,21 @@ const GONE: &[&str] = &[
     "품절",
     "غير متوفر",
     "נגמר",
+    "fuera de stock",
+    "nie je skladom",
+    "vypredané",
+    "nedostupný",
+    "ni na zalogi",
+    "razprodano",
+    "išparduota",
+    "läbi müüdud",
+    "нет на складе",
+    "δεν είναι διαθέσιμο",
+    "hết hàng",
+    "stok habis",
+    "สินค้าหมด",
+    "אזל",
+    "نفد",
 ];
 
 /// What people write when it can.
@@ -146,6 +161,14 @@ const THERE: &[&str] = &[
     "متوفر",
     "במלאי",
     "na zalihama",
+    "skladom",
+    "na skladě",
+    "na zalogi",
+    "laos olemas",
+    "ir noliktavā",
+    "còn hàng",
+    "stok tersedia",
+    "มีสินค้า",
 ];
 
 /// What buttons say that put a thing into the cart.
@@ -206,6 +229,18 @@ const BUY: &[&str] = &[
     "장바구니",
     "أضف إلى السلة",
     "הוסף לסל",
+    "in den korb",
+    "ajouter au sac",
+    "añadir al carro",
+    "agregar al carro",
+    "v košarico",
+    "į krepšelį",
+    "lisa ostukorvi",
+    "pievienot grozam",
+    "thêm vào giỏ",
+    "tambah ke keranjang",
+    "หยิบใส่ตะกร้า",
+    "加入購物車",
 ];
 
 /// The state that a text speaks of: one of schema.org's.

@@ -252,6 +252,12 @@ fn identifier(text: &str) -> Option<String> {
         .then(|| text.to_owned())
 }
 
+/// Whether a word of several is one that people say, as in `LAMP 7-B`.
+pub(crate) fn has_words(text: &str) -> bool {
+    let is_word = |word: &str| word.len() >= 4 && word.chars().all(char::is_alphabetic);
+    text.contains(' ') && text.split_whitespace().any(is_word)
+}
+
 /// What is left from the first word on that has a digit or is in capitals.
 fn without_words(text: &str) -> &str {
     let mut rest = text;
@@ -271,8 +277,8 @@ fn digits(text: &str) -> Option<String> {
     let number = if is_plain {
         text
     } else {
-        text.split_whitespace()
-            .find(|word| word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_digit()))?
+        let mut words = text.split_whitespace().map(|word| word.trim_matches(['.', ',', ';']));
+        words.find(|word| word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_digit()))?
     };
     Some(number.chars().filter(char::is_ascii_digit).collect())
 }
@@ -461,6 +467,7 @@ mod tests {
             (Rule::Identifier, "AB 12", "AB 12"),
             (Rule::Gtin, "EAN 4006381333931", "4006381333931"),
             (Rule::Gtin, "4006381333932", "!"),
+            (Rule::Gtin, "EAN: 4006381333931.", "4006381333931"),
             (Rule::Isbn, "ISBN 978-3-16-148410-0", "978-3-16-148410-0"),
             (Rule::Brand, "Visit the Acme Store", "Acme"),
             (Rule::Brand, "More of the brand: Acme", "Acme"),

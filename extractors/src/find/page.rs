@@ -49,7 +49,7 @@ impl Finder<'_> {
         self.marked();
         match self.concept.rule {
             Rule::Price => self.money_texts(),
-            Rule::Brand => self.brand_in_name(),
+            Rule::Brand => self.makers(),
             Rule::Currency => self.currencies(),
             Rule::Availability => self.buttons(),
             Rule::Person => self.linked("author", 0.6),
@@ -221,13 +221,7 @@ impl Finder<'_> {
         let most = if is_long { MAX_LONG_BYTES } else { MAX_SHORT_BYTES + 1 };
         let mut text = self.seen_text(place, most);
         if text.is_empty() && matches!(self.concept.rule, Rule::Brand | Rule::Text) {
-            let image = std::iter::once(place)
-                .chain(tree.below(place).take(20))
-                .find(|place| tree.tag(*place) == Tag::Img);
-            let named = image.and_then(|image| {
-                tree.attribute(image, "alt").or_else(|| tree.attribute(image, "title"))
-            });
-            text = named.map(std::borrow::Cow::into_owned).unwrap_or_default();
+            text = self.picture_name(place);
         }
         let long = if text.len() > MAX_SHORT_BYTES && !is_long { 0.3 } else { 1.0 };
         let money = match self.concept.rule {
@@ -553,20 +547,6 @@ impl Finder<'_> {
         });
         if let Some((_, value)) = query {
             self.text(Source::Url, 0.29, &value, "url");
-        }
-    }
-
-    /// The first word of a name, where it alone is in capitals.
-    fn brand_in_name(&mut self) {
-        let entity = self.facts.entities.main();
-        let named = entity.and_then(|entity| entity.properties.get("name")).and_then(Value::as_str);
-        let heading = self.facts.headings.main().map(|heading| heading.text.as_str());
-        let Some(name) = named.or(heading) else { return };
-        let mut words = name.split_whitespace();
-        let Some(first) = words.next().map(str::to_owned) else { return };
-        let is_loud = first.chars().count() >= 3 && first.chars().all(char::is_uppercase);
-        if is_loud && words.any(|word| word.chars().any(char::is_lowercase)) {
-            self.text(Source::Heading, 0.36, &first, "h1");
         }
     }
 

@@ -64,8 +64,7 @@ pub(crate) fn settled(
         Rule::Url | Rule::Language | Rule::Site | Rule::Website | Rule::Image
     );
     // The headline of a text is as often that of its preview; people read the heading.
-    let is_name = concept.rule == Rule::Name;
-    let is_headline = is_name && entity.is_article();
+    let is_headline = concept.rule == Rule::Name && entity.is_article();
     if needs_page || is_headline {
         return None;
     }
@@ -74,7 +73,12 @@ pub(crate) fn settled(
         let value = typed(entities, &values, &field.kind, normal)?;
         Some((path, (value, values)))
     })?;
-    if is_name && value.0.as_str().is_some_and(ends_with_domain) {
+    let is_doubtful = match concept.rule {
+        Rule::Name => ends_with_domain,
+        Rule::Identifier => super::has_words,
+        _ => |_: &str| false,
+    };
+    if value.0.as_str().is_some_and(is_doubtful) {
         return None;
     }
     let (value, values) = value;

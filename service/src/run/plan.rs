@@ -8,9 +8,9 @@ use std::{
 };
 
 use harvestman::{
-    CheckpointStore, Error, Fetcher, HostLimits, Job, LineReader, Params, Result, RetryPolicy,
-    Schema,
-    extractors::Standard,
+    CheckpointStore, Error, ExtractOptions, Fetcher, HostLimits, Job, LineReader, Params, Result,
+    RetryPolicy, Schema,
+    extractors::{LlmConfig, Standard},
     fetchers::{Browser, Proxies},
     params::RetryParams,
     sinks::OutputFormat,
@@ -37,6 +37,7 @@ pub(super) struct Plan<'a> {
     format: OutputFormat,
     storage: Storage,
     proxies: Option<Proxies>,
+    llm: Option<LlmConfig>,
 }
 
 impl<'a> Plan<'a> {
@@ -52,8 +53,8 @@ impl<'a> Plan<'a> {
             ));
         }
         let proxies = args.fetching.means.open_proxies()?;
-        let storage = args.buckets.open();
-        Ok(Self { args, schema, input, output, format, storage, proxies })
+        let (llm, storage) = (args.llm.open()?, args.buckets.open());
+        Ok(Self { args, schema, input, output, format, storage, proxies, llm })
     }
 
     /// Opens list and state. What was begun by another command is refused here.
@@ -76,7 +77,7 @@ impl<'a> Plan<'a> {
         let sink =
             self.output.sink(self.args, self.format, schema, store.directory(), &self.storage)?;
         let job = Job::new(source, fetcher, sink)
-            .with_extractor(Arc::new(Standard::new()))
+            .with_extractor(crate::llm::extractor(self.llm.as_ref())?)
             .with_concurrency(self.args.concurrency)
             .with_hosts(self.host_limits())
             .with_retry(RetryPolicy::default().with_params(RetryParams::up_to(self.args.retries)))
@@ -90,6 +91,9 @@ impl<'a> Plan<'a> {
         let args = self.args;
         let mut params = Params::new().with_timeout(Duration::from_secs(args.timeout));
         params.extract.clone_from(&self.schema);
+        if self.llm.is_some() {
+            params.extract_options = Some(Arc::new(ExtractOptions::default().with_llm()));
+        }
         args.fetching.set_defaults(&mut params, args.retries, self.proxies.as_ref());
         params
     }
@@ -142,6 +146,7 @@ impl<'a> Plan<'a> {
         identity.max_part_bytes = self.args.max_part_bytes;
         identity.user_agent.clone_from(&self.args.user_agent);
         identity.fetching = self.args.fetching.identity();
+        identity.llm_model.clone_from(&self.args.llm.llm_model);
         identity
     }
 

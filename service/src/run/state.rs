@@ -42,6 +42,8 @@ pub(super) struct Identity {
     /// The options about proxies and the browser that make other records.
     #[serde(default)]
     pub(super) fetching: Value,
+    #[serde(default)]
+    pub(super) llm_model: Option<String>,
 }
 
 impl Identity {
@@ -56,6 +58,7 @@ impl Identity {
             max_part_bytes: None,
             user_agent: None,
             fetching: Value::Null,
+            llm_model: None,
         }
     }
 
@@ -91,6 +94,10 @@ impl Identity {
         if self.fetching != saved.fetching {
             let what = "the way of fetching";
             return differs(what, &saved.fetching, &self.fetching);
+        }
+        if self.llm_model != saved.llm_model {
+            let model = |of: &Self| set(of.llm_model.clone());
+            return differs("--llm-model", &model(saved), &model(self));
         }
         if self.input != saved.input {
             return differs("the input", &describe(&saved.input), &describe(&self.input));

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
-use harvestman::{Engine, fetchers, spec::Limits};
+use harvestman::{Engine, extractors::LlmConfig, fetchers, spec::Limits};
 use http::uri::Authority;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -29,6 +29,7 @@ use super::{
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) router: Arc<fetchers::Router>,
+    pub(crate) llm: Option<LlmConfig>,
     pub(crate) keys: Keys,
     pub(crate) rates: RateLimits,
     pub(crate) links: Arc<LinkKeys>,

@@ -12,6 +12,7 @@ use clap::Args;
 use harvestman::{
     Error, HostLimits, RateCard, Result,
     engine::EngineSettings,
+    extractors::LlmConfig,
     spec::{Limits, MAX_INLINE_URLS},
 };
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use toml::Table;
 use url::Url;
 
 use super::{declared::DeclaredKeys, results::Place};
-use crate::storage::StorageArgs;
+use crate::{llm::LlmArgs, storage::StorageArgs};
 
 /// The largest file of settings, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -179,6 +180,24 @@ pub(crate) struct Settings {
     #[arg(long, env = "HARVESTMAN_SHUTDOWN_GRACE", value_name = "S")]
     pub(crate) shutdown_grace: Option<u64>,
 
+    /// The base of an endpoint that speaks as OpenAI's does, for jobs that ask a language model for
+    /// fields still missing (`extract_options.llm`). Its key goes into the variable HARVESTMAN_LLM_KEY
+    /// or into a file [default: none, such jobs are refused]
+    #[arg(long, env = "HARVESTMAN_LLM_URL", value_name = "URL")]
+    pub(crate) llm_url: Option<Url>,
+
+    /// The model's name, as its endpoint knows it
+    #[arg(long, env = "HARVESTMAN_LLM_MODEL", value_name = "NAME")]
+    pub(crate) llm_model: Option<String>,
+
+    /// A file with the endpoint's key
+    #[arg(long, env = "HARVESTMAN_LLM_KEY_FILE", value_name = "FILE")]
+    pub(crate) llm_key_file: Option<PathBuf>,
+
+    /// How many tokens one run of a job, or one preview, may use [default: 10000000]
+    #[arg(long, env = "HARVESTMAN_LLM_MAX_TOKENS", value_name = "N")]
+    pub(crate) llm_max_tokens: Option<u64>,
+
     #[command(flatten)]
     pub(crate) buckets: StorageArgs,
 }
@@ -228,6 +247,7 @@ impl Settings {
             ("rate_limit", self.rate_limit.map(u64::from), 1_000_000),
             ("max_connections", self.max_connections.map(|count| count as u64), 1_000_000),
             ("client_timeout", self.client_timeout, 3_600),
+            ("llm_max_tokens", self.llm_max_tokens, u64::MAX),
         ];
         for (name, value, most) in counts {
             if value.is_some_and(|value| value == 0 || value > most) {
@@ -265,6 +285,12 @@ impl Settings {
 
     pub(crate) fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace.unwrap_or(30))
+    }
+
+    /// The language model, if there is one.
+    pub(crate) fn llm(&self) -> Result<Option<LlmConfig>> {
+        let Self { llm_url, llm_model, llm_key_file, llm_max_tokens, .. } = self.clone();
+        LlmArgs { llm_url, llm_model, llm_key_file, llm_max_tokens }.open()
     }
 
     /// The engine's settings.

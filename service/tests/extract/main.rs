@@ -1,10 +1,15 @@
 //! What `harvestman extract` shows of a page, by the real program.
 #![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
 
+#[path = "../../../extractors/tests/llm/script.rs"]
+mod script;
+
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::script::Script;
 
 const PAGE: &str = r#"<html lang="en"><title>Brass lamp</title>
     <script type="application/ld+json">{"@type": "Product", "name": "Brass lamp", "sku": "L-7"}</script>
@@ -58,4 +63,20 @@ fn a_command_that_cannot_be_used_ends_with_2() {
     {
         assert_eq!(extract(arguments).status.code(), Some(2), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn a_model_is_asked_last_and_shown_as_the_source() {
+    let script = Script::says([json!({"origin": "Brass"}).to_string()]);
+    let url = script.serve().await;
+    let arguments = move || {
+        let fields = ["--extract", "name:string", "--extract", "origin:string", "--json"];
+        extract(&[&fields[..], &["--llm-url", &url, "--llm-model", "scripted"]].concat())
+    };
+    let output = tokio::task::spawn_blocking(arguments).await.unwrap();
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["data"], json!({"name": "Brass lamp", "origin": "Brass"}));
+    assert_eq!(shown["meta"]["origin"]["source"], "llm");
+    assert_eq!(script.asked().len(), 1);
+    assert_eq!(script.keys(), [None]);
 }

@@ -3,6 +3,7 @@
 
 mod buckets;
 mod crash;
+mod models;
 #[path = "../../../tests/storage/moto.rs"]
 #[expect(dead_code, reason = "the engine's own tests need more of it")]
 mod moto;
@@ -11,5 +12,7 @@ mod readers;
 mod refusals;
 mod rendering;
 mod results;
+#[path = "../../../extractors/tests/llm/script.rs"]
+mod script;
 mod stops;
 mod streams;

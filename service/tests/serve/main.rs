@@ -11,10 +11,13 @@ mod exports;
 mod idempotency;
 mod jobs;
 mod limits;
+mod models;
 #[path = "../../../tests/storage/moto.rs"]
 #[expect(dead_code, reason = "the engine's own tests need more of it")]
 mod moto;
 mod operations;
+#[path = "../../../extractors/tests/llm/script.rs"]
+mod script;
 mod seed;
 mod service;
 mod uploads;

@@ -107,7 +107,12 @@ async fn fetch(app: &App, task: &Task) -> Result<Fetched, FetchError> {
     app.router.check(task.params())?;
     let _admitted = app.router.admit(task).await;
     let page = app.router.fetch(task).await?;
-    let fields = Standard::new().extract(task, &page).await?;
+    // Making the client of a model takes time: only for who asks for it.
+    let asks = task.params().extract_options.as_ref().is_some_and(|options| options.llm);
+    let extractor = crate::llm::extractor(app.llm.as_ref().filter(|_| asks));
+    let extractor = extractor
+        .map_err(|error| FetchError::new(harvestman::Code::Internal, error.to_string()))?;
+    let fields = extractor.extract(task, &page).await?;
     Ok(Fetched { fields, http_status: Some(page.status), final_url: page.final_url.to_string() })
 }
 

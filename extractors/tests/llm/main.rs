@@ -1,67 +1,22 @@
 //! A language model asked for what is missing: a scripted endpoint over real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test panics with what it finds")]
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod script;
 
-use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use std::{sync::Arc, time::Duration};
+
 use harvestman_engine::{Code, Extractor, FetchError, Fields, Page, Params, Task};
 use harvestman_extractors::{LlmConfig, Standard};
 use serde_json::{Value, json};
 
+use crate::script::{Script, completion};
+
 const PAGE: &str = r"<title>Lamp</title><h1>Lamp</h1><p>Made in Lyon by the Acme works.</p>
     <p>One is yours for no more than 1.299,50 € today.</p><p>Only three of them left!</p>";
 
-/// An endpoint that answers by a script, and remembers what it was asked.
-#[derive(Debug, Default)]
-struct Script {
-    answers: Mutex<VecDeque<(StatusCode, String)>>,
-    asked: Mutex<Vec<(Option<String>, Value)>>,
-}
-
-impl Script {
-    fn new(answers: impl IntoIterator<Item = (u16, String)>) -> Arc<Self> {
-        let answers = answers.into_iter();
-        let answers = answers.map(|(status, text)| (StatusCode::from_u16(status).unwrap(), text));
-        Arc::new(Self { answers: Mutex::new(answers.collect()), ..Self::default() })
-    }
-
-    /// One answer of the model for each of these texts.
-    fn says(texts: impl IntoIterator<Item = String>) -> Arc<Self> {
-        Self::new(texts.into_iter().map(|text| (200, completion(&text))))
-    }
-
-    fn asked(&self) -> Vec<Value> {
-        self.asked.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
-    }
-
-    async fn serve(self: &Arc<Self>) -> LlmConfig {
-        let app =
-            Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(self));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        LlmConfig::new(format!("http://{address}/v1").parse().unwrap(), "scripted")
-    }
-}
-
-async fn answer(
-    State(script): State<Arc<Script>>,
-    headers: HeaderMap,
-    body: String,
-) -> (StatusCode, String) {
-    let key = headers.get("authorization").map(|key| key.to_str().unwrap().to_owned());
-    script.asked.lock().unwrap().push((key, serde_json::from_str(&body).unwrap()));
-    let next = script.answers.lock().unwrap().pop_front();
-    next.unwrap_or((StatusCode::GONE, String::new()))
-}
-
-fn completion(text: &str) -> String {
-    json!({"choices": [{"message": {"role": "assistant", "content": text}}], "usage": {"total_tokens": 700}})
-        .to_string()
+/// The model behind a script, as it is set.
+async fn config_of(script: &Arc<Script>) -> LlmConfig {
+    LlmConfig::new(script.serve().await.parse().unwrap(), "scripted")
 }
 
 async fn run(
@@ -86,7 +41,7 @@ async fn only_what_is_missing_is_asked_for_and_made_by_our_own_rules() {
     let said = json!({"origin": "Lyon", "ceiling": "no more than 1.299,50 €",
         "stock": {"value": "few", "quote": "Only three of them left"}, "makers": ["Acme works", "Other works"]});
     let script = Script::says([said.to_string()]);
-    let config = script.serve().await.with_key("key-of-ours");
+    let config = config_of(&script).await.with_key("key-of-ours");
     let extractor = Standard::new().with_llm(config).unwrap();
     let sketch = json!({"name": "string", "origin": "string · town", "ceiling": "decimal(8,2)",
         "stock": "enum · many | few", "makers": "array of string", "sku": {"selector": ".sku"}});
@@ -104,14 +59,13 @@ async fn only_what_is_missing_is_asked_for_and_made_by_our_own_rules() {
     assert_eq!((&schema["strict"], &question["temperature"]), (&json!(true), &json!(0)));
     assert_eq!(schema["schema"]["required"], json!(["origin", "ceiling", "stock", "makers"]));
     assert!(text_of(question).contains("Made in Lyon"));
-    let key = script.asked.lock().unwrap()[0].0.clone();
-    assert_eq!(key.as_deref(), Some("Bearer key-of-ours"));
+    assert_eq!(script.keys(), [Some("Bearer key-of-ours".to_owned())]);
 }
 
 #[tokio::test]
 async fn nobody_is_asked_without_need_or_leave() {
     let script = Script::says([]);
-    let extractor = Standard::new().with_llm(script.serve().await).unwrap();
+    let extractor = Standard::new().with_llm(config_of(&script).await).unwrap();
     let complete = run(&extractor, json!({"name": "string"}), json!({"llm": true}), PAGE).await;
     assert!(complete.unwrap().missing.is_empty());
     let unasked = run(&extractor, json!({"origin": "string"}), json!({}), PAGE).await;
@@ -132,7 +86,7 @@ async fn what_is_not_on_the_page_is_not_believed() {
         json!({"origin": "unknown"}).to_string(),
         json!({"origin": {"deep": ["Paris"]}}).to_string(),
     ]);
-    let extractor = Standard::new().with_llm(script.serve().await).unwrap();
+    let extractor = Standard::new().with_llm(config_of(&script).await).unwrap();
     for message in [Some("\"Paris\", which isn't on the page"), None, None] {
         let fields = run(&extractor, json!({"origin": "string"}), json!({"llm": true}), hostile)
             .await
@@ -153,7 +107,7 @@ async fn what_is_not_on_the_page_is_not_believed() {
 async fn an_answer_that_cannot_be_read_is_asked_for_once_more() {
     let good = format!("```json\n{}\n```", json!({"origin": "Lyon"}));
     let script = Script::says(["Lyon, I think".to_owned(), good, "[1]".to_owned(), "{".to_owned()]);
-    let extractor = Standard::new().with_llm(script.serve().await).unwrap();
+    let extractor = Standard::new().with_llm(config_of(&script).await).unwrap();
     let origin = async || {
         run(&extractor, json!({"origin": "string"}), json!({"llm": true}), PAGE).await.unwrap()
     };
@@ -168,7 +122,8 @@ async fn an_endpoint_that_fails_costs_the_missing_fields_only() {
     let large = completion(&"x".repeat(2 * 1024 * 1024));
     let script =
         Script::new([(500, "boom key-of-ours".to_owned()), (200, "{}".to_owned()), (200, large)]);
-    let config = script.serve().await.with_key("key-of-ours").with_timeout(Duration::from_secs(20));
+    let config =
+        config_of(&script).await.with_key("key-of-ours").with_timeout(Duration::from_secs(20));
     let extractor = Standard::new().with_llm(config).unwrap();
     for message in ["answered 500", "no chat completion", "larger than 1048576 bytes"] {
         let sketch = json!({"name": "string", "origin": "string"});
@@ -188,7 +143,7 @@ async fn an_endpoint_that_fails_costs_the_missing_fields_only() {
 #[tokio::test]
 async fn pages_and_jobs_have_their_budgets_of_tokens() {
     let script = Script::says((0..5).map(|_| json!({"origin": null}).to_string()));
-    let config = script.serve().await.with_max_page_tokens(1_000).with_max_answer_tokens(100);
+    let config = config_of(&script).await.with_max_page_tokens(1_000).with_max_answer_tokens(100);
     // An answer counts 700, and a question of this page is less than 2,000 when it is asked.
     let extractor = Standard::new().with_llm(config.with_max_total_tokens(2_400)).unwrap();
     let html = format!("<h1>Lamp</h1>{}", "<p>Much to be said of it.</p>".repeat(50_000));
