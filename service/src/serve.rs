@@ -200,7 +200,7 @@ async fn open(
     let (router, browser) = router(args, settings)?;
     let router = Arc::new(router);
     let links = Arc::new(LinkKeys::open(&data, public_url.clone(), Timestamp::now())?);
-    let storage = settings.buckets.open();
+    let storage = settings.buckets.open()?;
     let results = results(settings, &data, &storage)?;
     let mut config = EngineConfig::at(&data)
         .with_router(Arc::clone(&router))

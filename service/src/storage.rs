@@ -1,7 +1,12 @@
 //! The options about buckets, and the storage that they make.
 
+use std::{fs, path::PathBuf};
+
 use clap::Args;
-use harvestman::storage::{AzureSettings, GcsSettings, S3Settings, Storage};
+use harvestman::{
+    Error, Result,
+    storage::{AzureSettings, GcsSettings, S3Settings, Storage},
+};
 use serde::{Deserialize, Serialize};
 
 /// How buckets are reached. Keys are never among the options: they come from the variables that each
@@ -35,12 +40,16 @@ pub(crate) struct StorageArgs {
     /// The URL of that account [default: Azure]
     #[arg(long, env = "HARVESTMAN_AZURE_ENDPOINT", value_name = "URL")]
     azure_endpoint: Option<String>,
+
+    /// A PEM file of certificates that endpoints may be known by, beside those that the machine trusts
+    #[arg(long, env = "HARVESTMAN_STORAGE_CERTIFICATES", value_name = "FILE")]
+    storage_certificates: Option<PathBuf>,
 }
 
 impl StorageArgs {
     /// Nothing is connected to yet. The endpoints are the operator's, so that they may be at any
     /// address; those of the providers may not.
-    pub(crate) fn open(&self) -> Storage {
+    pub(crate) fn open(&self) -> Result<Storage> {
         let mut s3 = S3Settings::from_env();
         if let Some(url) = &self.s3_endpoint {
             s3 = s3.with_endpoint(url);
@@ -55,11 +64,15 @@ impl StorageArgs {
         if let Some(url) = &self.gcs_endpoint {
             gcs = gcs.with_endpoint(url);
         }
-        let storage = Storage::builder().s3(s3).gcs(gcs).trust_endpoints();
-        match self.azure() {
+        let mut storage = Storage::builder().s3(s3).gcs(gcs).trust_endpoints();
+        if let Some(path) = &self.storage_certificates {
+            let pem = fs::read(path).map_err(Error::io("read", path))?;
+            storage = storage.trust(&pem)?;
+        }
+        Ok(match self.azure() {
             Some(azure) => storage.azure(azure).build(),
             None => storage.build(),
-        }
+        })
     }
 
     fn azure(&self) -> Option<AzureSettings> {

@@ -53,7 +53,7 @@ impl<'a> Plan<'a> {
             ));
         }
         let proxies = args.fetching.means.open_proxies()?;
-        let (llm, storage) = (args.llm.open()?, args.buckets.open());
+        let (llm, storage) = (args.llm.open()?, args.buckets.open()?);
         Ok(Self { args, schema, input, output, format, storage, proxies, llm })
     }
 
