@@ -19,8 +19,8 @@ const MAX_KEY_BYTES: u64 = 16 * 1024;
 #[command(next_help_heading = "Language model")]
 pub(crate) struct LlmArgs {
     /// Ask a language model for fields that are still missing: the base of an endpoint that speaks as
-    /// OpenAI's does, e.g. http://127.0.0.1:11434/v1. Its key, if it needs one, goes into the variable
-    /// HARVESTMAN_LLM_KEY or into a file
+    /// `OpenAI`'s does, e.g. `http://127.0.0.1:11434/v1`. Its key, if it needs one, goes into the
+    /// variable `HARVESTMAN_LLM_KEY` or into a file
     #[arg(long, env = "HARVESTMAN_LLM_URL", value_name = "URL", requires = "llm_model")]
     pub(crate) llm_url: Option<Url>,
 

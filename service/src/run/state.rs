@@ -232,12 +232,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (state, _store) = State::open(directory.path(), false).unwrap();
         state.claim(&identity()).unwrap();
-        let table: [(Change, &str); 5] = [
+        let table: [(Change, &str); 6] = [
             (|now| now.input = "def".into(), "the input differs"),
             (|now| now.input = "-".into(), "is standard input"),
             (|now| now.extract = json!({"name": "url"}), "--extract differs"),
             (|now| now.output = "x.csv".into(), "it was out.csv and is x.csv"),
             (|now| now.max_part_bytes = Some(7), "it was not set and is 7"),
+            (|now| now.llm_model = Some("m".into()), "--llm-model differs"),
         ];
         for (change, message) in table {
             let mut now = identity();

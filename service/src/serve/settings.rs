@@ -180,8 +180,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "HARVESTMAN_SHUTDOWN_GRACE", value_name = "S")]
     pub(crate) shutdown_grace: Option<u64>,
 
-    /// The base of an endpoint that speaks as OpenAI's does, for jobs that ask a language model for
-    /// fields still missing (`extract_options.llm`). Its key goes into the variable HARVESTMAN_LLM_KEY
+    /// The base of an endpoint that speaks as `OpenAI`'s does, for jobs that ask a language model for
+    /// fields still missing (`extract_options.llm`). Its key goes into the variable `HARVESTMAN_LLM_KEY`
     /// or into a file [default: none, such jobs are refused]
     #[arg(long, env = "HARVESTMAN_LLM_URL", value_name = "URL")]
     pub(crate) llm_url: Option<Url>,
