@@ -104,7 +104,7 @@ impl Moto {
         let server = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut moto = Self { server, address, made: Value::Null, secure };
         moto.wait_until_up();
-        let made = moto.run(&["prepare", &moto.url(), external_id]);
+        let made = Self::run(&["prepare", &moto.url(), external_id]);
         moto.made = serde_json::from_str(&made).unwrap();
         moto
     }
@@ -116,7 +116,7 @@ impl Moto {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> String {
+    fn run(arguments: &[&str]) -> String {
         let mut script = Command::new(python());
         let ran =
             script.args(["-c", SCRIPT]).args(arguments).stderr(Stdio::inherit()).output().unwrap();
@@ -127,7 +127,7 @@ impl Moto {
     /// Says what the role of the team may do from now on, like `s3:GetObject`.
     pub(crate) fn allow_team(&self, action: &str) {
         let (key, secret) = self.keys("root");
-        self.run(&["rights", &self.url(), &key, &secret, action]);
+        Self::run(&["rights", &self.url(), &key, &secret, action]);
     }
 
     pub(crate) fn url(&self) -> String {
