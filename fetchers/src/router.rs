@@ -149,8 +149,9 @@ fn no_browser(params: &Params) -> FetchError {
         _ => "screenshot",
     };
     let message = format!(
-        "`{name}` needs a browser; install Chromium (Debian: apt-get install chromium) or configure \
-         where one is (--browser PATH), or leave it out"
+        "`{name}` needs a browser; install Chromium (Debian: apt-get install \
+         chromium-headless-shell, or chromium) or configure where one is (--browser PATH), or leave \
+         it out"
     );
     FetchError::new(Code::RenderFailed, message).permanent()
 }

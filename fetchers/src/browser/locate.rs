@@ -36,8 +36,9 @@ pub(super) fn locate(configured: Option<&Path>) -> Result<PathBuf> {
     };
     found.ok_or_else(|| {
         let what = configured.map_or("the browser".into(), |path| path.display().to_string());
-        let message = "there is no Chromium; install it (Debian: apt-get install chromium) or \
-                       configure where it is (--browser PATH)";
+        let message = "there is no Chromium; install it (Debian: apt-get install \
+                       chromium-headless-shell, or chromium) or configure where it is (--browser \
+                       PATH)";
         Error::invalid(what, message)
     })
 }
