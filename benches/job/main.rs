@@ -1,8 +1,11 @@
 //! What a whole job costs, from a list of URLs over loopback HTTP to a file of records.
 //!
-//! `cargo bench --bench job --features testing` runs all parts, with `-- cost latency` some of them.
+//! `cargo bench --bench job --features testing,aws` runs all parts, with `-- cost latency` some of them;
+//! `buckets` is there with `aws` only.
 //! The shop that is scraped runs on the same machine, in a process of its own.
 
+#[cfg(feature = "aws")]
+mod buckets;
 mod cost;
 mod hosts;
 mod latency;
@@ -20,11 +23,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [Part; 4] = [
+const PARTS: &[Part] = &[
     ("cost", cost::run),
     ("latency", latency::run),
     ("hosts", hosts::run),
     ("memory", memory::run),
+    #[cfg(feature = "aws")]
+    ("buckets", buckets::run),
 ];
 
 fn main() -> Result<()> {
@@ -57,6 +62,8 @@ fn play(role: &[&str]) -> Result<()> {
         }
         ["cost", case, address] => cost::job(case, address),
         ["memory", urls, address] => memory::job(urls.parse()?, address),
+        #[cfg(feature = "aws")]
+        ["buckets", role @ ..] => buckets::play(role),
         _ => bail!("no such role: {}", role.first().context("a role has a name")?),
     }
 }

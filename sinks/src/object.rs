@@ -43,8 +43,8 @@ const MAX_CLEANING: Duration = Duration::from_mins(2);
 /// sha256}]}`: an output without it is not complete. After that, uploads are aborted once more whose
 /// beginning had no answer.
 ///
-/// The directory has to outlive a crash, or the job can't go on. Memory holds two chunks of 8 MiB,
-/// larger ones beyond parts of 78 GB. A bucket that can't be reached is tried again for ten minutes.
+/// The directory has to outlive a crash, or the job can't go on. Memory holds two chunks of 5 MiB,
+/// larger ones beyond parts of 51 GB. A bucket that can't be reached is tried again for ten minutes.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -39,7 +39,7 @@ use crate::{
 /// Lines are read as by [`FileSource`](crate::FileSource). The format is that of the options, of the
 /// key's suffix, or the one that the first line [looks like](InputFormat::of_first_line). The number
 /// of tasks isn't known beforehand. Each opening has a thread until it is read or dropped; memory
-/// holds three windows of at most 4 MiB.
+/// holds three windows of at most 2 MiB.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -270,5 +270,5 @@ async fn windows_are_bounded() {
     assert!(asked.last().unwrap().end < 4 * 1024 * 1024, "{asked:?}");
     assert_eq!(tasks.try_fold(1, async |count, _| Ok(count + 1)).await.unwrap(), 1_000_000);
     let largest = bucket.asked().iter().map(|range| range.end - range.start).max();
-    assert_eq!(largest, Some(4 * 1024 * 1024));
+    assert_eq!(largest, Some(2 * 1024 * 1024));
 }

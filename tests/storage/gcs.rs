@@ -16,7 +16,7 @@ use harvestman_shop::Shop;
 
 use crate::{
     moto::{Moto, SCRIPT, free_address, port, python, wait_until_up},
-    place::{Place, object, run, with_fields},
+    place::{self, Place, object, run, with_fields},
     results::records,
 };
 
@@ -74,7 +74,7 @@ fn config(place: &Place, address: &str) -> EngineConfig {
 }
 
 async fn open(place: &Place, address: &str) -> Engine {
-    Engine::open(config(place, address)).await.unwrap()
+    place::open(|| config(place, address)).await
 }
 
 fn problem(ended: &JobStatus) -> (&str, &str) {

@@ -115,7 +115,7 @@ fn has_complete_part(place: &Place) -> bool {
         return false;
     };
     let names = entries.flatten().map(|entry| entry.file_name().into_string().unwrap());
-    names.into_iter().any(|name| name.starts_with("part-") && !name.ends_with(".open"))
+    names.into_iter().any(|name| name.starts_with("part-") && !name.contains(".open"))
 }
 
 fn start(place: &Place, moto: &Moto) -> Child {

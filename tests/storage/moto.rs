@@ -71,6 +71,14 @@ pub(crate) fn port(address: &str) -> &str {
     address.rsplit(':').next().unwrap()
 }
 
+fn run(arguments: &[&str]) -> String {
+    let mut script = Command::new(python());
+    let ran =
+        script.args(["-c", SCRIPT]).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(ran.status.success(), "{arguments:?}");
+    String::from_utf8(ran.stdout).unwrap()
+}
+
 /// Waits until a server accepts connections.
 pub(crate) fn wait_until_up(server: &mut Child, address: &str) {
     let begun = Instant::now();
@@ -104,7 +112,7 @@ impl Moto {
         let server = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut moto = Self { server, address, made: Value::Null, secure };
         moto.wait_until_up();
-        let made = Self::run(&["prepare", &moto.url(), external_id]);
+        let made = run(&["prepare", &moto.url(), external_id]);
         moto.made = serde_json::from_str(&made).unwrap();
         moto
     }
@@ -116,18 +124,10 @@ impl Moto {
         }
     }
 
-    fn run(arguments: &[&str]) -> String {
-        let mut script = Command::new(python());
-        let ran =
-            script.args(["-c", SCRIPT]).args(arguments).stderr(Stdio::inherit()).output().unwrap();
-        assert!(ran.status.success(), "{arguments:?}");
-        String::from_utf8(ran.stdout).unwrap()
-    }
-
     /// Says what the role of the team may do from now on, like `s3:GetObject`.
     pub(crate) fn allow_team(&self, action: &str) {
         let (key, secret) = self.keys("root");
-        Self::run(&["rights", &self.url(), &key, &secret, action]);
+        run(&["rights", &self.url(), &key, &secret, action]);
     }
 
     pub(crate) fn url(&self) -> String {

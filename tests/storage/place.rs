@@ -1,17 +1,25 @@
 //! A shop, an engine's directory, and what becomes of jobs.
 
-use std::{fmt::Write, path::PathBuf, sync::Arc};
+use std::{
+    fmt::Write,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use harvestman::{
-    Engine, EngineConfig, JobSpec, Schema,
+    Engine, EngineConfig, Error, JobSpec, Schema,
     engine::JobStatus,
     spec::{Input, OutputSpec},
     storage::Storage,
 };
 use harvestman_shop::{RunningShop, Shop};
+use tokio::task::yield_now;
 
 use crate::{moto::Moto, random::Random, results::records};
 
+/// How long an engine's directory may be held after its end, on a busy machine.
+const RELEASE_TIME: Duration = Duration::from_secs(20);
 /// How long the ids of a large list are.
 const LARGE_ID: usize = 6_000;
 const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
@@ -44,7 +52,7 @@ impl Place {
     }
 
     pub(crate) async fn open(&self, storage: Storage) -> Engine {
-        Engine::open(self.config().with_storage(storage)).await.unwrap()
+        open(|| self.config().with_storage(storage.clone())).await
     }
 
     /// The external id of the workspace that the engine's own methods mean.
@@ -72,6 +80,18 @@ impl Place {
             writeln!(text, "{{\"url\": \"{url}\", \"id\": \"{id}\"}}").unwrap();
         }
         text
+    }
+}
+
+/// Opens an engine as soon as the one before has let go of its directory: tasks of its own may still
+/// be on their way out when it is dropped.
+pub(crate) async fn open(config: impl Fn() -> EngineConfig) -> Engine {
+    let begun = Instant::now();
+    loop {
+        match Engine::open(config()).await {
+            Err(Error::Locked { .. }) if begun.elapsed() < RELEASE_TIME => yield_now().await,
+            opened => return opened.unwrap(),
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, Result, path::Path};
 use tokio::{fs::File, io::AsyncReadExt, task::JoinSet};
 
-/// The size of a chunk; a smaller file is uploaded in one request.
-const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
+/// The size of a chunk, the least that S3 takes; a smaller file is uploaded in one request.
+const CHUNK_BYTES: u64 = 5 * 1024 * 1024;
 /// The size of a chunk of the largest objects: what two of them take of memory is bounded too.
 const MAX_CHUNK_BYTES: u64 = 64 * 1024 * 1024;
 /// The most chunks of an upload, with some room below the 10,000 that S3 takes.

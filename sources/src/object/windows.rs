@@ -15,7 +15,7 @@ use super::pinned::PinnedObject;
 const FIRST_WINDOW: u64 = 256 * 1024;
 /// The largest one; each is twice as large as the one before. One is read from, one waits, one is on
 /// its way. Each is fetched whole, so that no connection is held open while a job takes its time.
-const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+const MAX_WINDOW: u64 = 2 * 1024 * 1024;
 
 /// Reads an object from a place on, window by window. Dropping it ends the fetching.
 #[derive(Debug)]
