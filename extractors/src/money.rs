@@ -1,6 +1,8 @@
 //! Currencies: their codes, and the signs that people write.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 /// Signs and words, and the code they stand for where nothing else is said; longer ones first.
 const SIGNS: &[(&str, &str)] = &[
@@ -115,7 +117,7 @@ const WORDS: &[(&str, &str)] = &[
     ("kwd", "KWD"),
 ];
 
-static BY_WORD: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| WORDS.iter().copied().collect());
+static BY_WORD: LazyLock<FxHashMap<&str, &str>> = LazyLock::new(|| WORDS.iter().copied().collect());
 /// The longest of the words, in bytes.
 const MAX_WORD_BYTES: usize = 8;
 

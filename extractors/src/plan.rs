@@ -127,7 +127,7 @@ impl Plan {
         let fields =
             schema.fields().iter().map(|field| FieldPlan::new(field, "", options, &mut vocabulary));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        let mut labels = Wanted::new();
+        let mut labels = Wanted::default();
         for (number, field) in fields.iter().enumerate() {
             let Some(meaning) = &field.meaning else { continue };
             for label in &meaning.concept.labels {

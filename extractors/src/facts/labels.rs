@@ -1,6 +1,6 @@
 //! Values that stand beside their label: `Brand: Acme`, a cell beside a header, `dt` and `dd`.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::{
     text::collapse,
@@ -15,7 +15,7 @@ const MAX_VALUE_BYTES: usize = 400;
 const MAX_LABELS: usize = 2_000;
 
 /// The labels that are wanted, each with the numbers of the fields that it may stand for.
-pub(crate) type Wanted = HashMap<String, Vec<usize>>;
+pub(crate) type Wanted = FxHashMap<String, Vec<usize>>;
 
 /// A wanted label, and what stands beside it.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ mod tests {
 
     fn brand(html: &str) -> Option<String> {
         let tree = Tree::new(html);
-        let wanted = Wanted::from([("brand".to_owned(), vec![0])]);
+        let wanted = Wanted::from_iter([("brand".to_owned(), vec![0])]);
         let mut labels = Vec::new();
         for place in 0..tree.len() {
             add(&tree, place, &wanted, &mut String::new(), &mut labels);

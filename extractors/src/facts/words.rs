@@ -1,6 +1,6 @@
 //! The words of class names and ids, and which of them are wanted.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::FxHashMap;
 
 /// A wanted word, by number.
 pub(crate) type Word = u16;
@@ -143,17 +143,18 @@ const OLD: &[&str] = &[
 /// The words that mark the fields of a schema.
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
-    words: HashMap<String, Word>,
-    /// Those that say nothing, unless they are among the wanted ones.
-    neutral: HashSet<&'static str>,
+    /// With their numbers; those that say nothing, unless they are wanted, have none.
+    words: FxHashMap<String, Option<Word>>,
+    /// The number of the next wanted word.
+    next: Word,
     /// The words up to here are those of prices not to pay.
     olds: Word,
 }
 
 impl Vocabulary {
     pub(crate) fn new() -> Self {
-        let neutral = NEUTRAL.iter().copied().collect();
-        let mut vocabulary = Self { neutral, ..Self::default() };
+        let words = NEUTRAL.iter().map(|word| ((*word).to_owned(), None)).collect();
+        let mut vocabulary = Self { words, ..Self::default() };
         for word in OLD {
             vocabulary.word(word);
         }
@@ -163,12 +164,11 @@ impl Vocabulary {
 
     /// The number of a word, new or known.
     pub(crate) fn word(&mut self, word: &str) -> Word {
-        let next = self.words.len() as Word;
-        *self.words.entry(word.to_owned()).or_insert(next)
-    }
-
-    fn known(&self, word: &str) -> Option<Word> {
-        self.words.get(word).copied()
+        let known = self.words.entry(word.to_owned()).or_default();
+        *known.get_or_insert_with(|| {
+            self.next += 1;
+            self.next - 1
+        })
     }
 
     pub(crate) fn is_old(&self, word: Word) -> bool {
@@ -187,14 +187,12 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn add(&mut self, word: &str, vocabulary: &Vocabulary) {
-        if let Some(known) = vocabulary.known(word) {
-            if !self.wanted.contains(&known) {
-                self.wanted.push(known);
-            }
-        } else if !vocabulary.neutral.contains(word)
-            && word.bytes().any(|byte| !byte.is_ascii_digit())
-        {
-            self.foreign = self.foreign.saturating_add(1);
+        match vocabulary.words.get(word) {
+            Some(Some(wanted)) if self.wanted.contains(wanted) => {}
+            Some(Some(wanted)) => self.wanted.push(*wanted),
+            Some(None) => {}
+            None if word.bytes().all(|byte| byte.is_ascii_digit()) => {}
+            None => self.foreign = self.foreign.saturating_add(1),
         }
     }
 
