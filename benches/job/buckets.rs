@@ -1,8 +1,9 @@
 //! A job over a million lines from a bucket to Parquet in a bucket, beside the same job on files: the
 //! peak of memory, and what the bucket costs of the rate.
 //!
-//! The store is moto, in a process of its own, run by `HARVESTMAN_TEST_PYTHON`. Pages are made on the
-//! spot, so that the rate is that of lists and results and not of a web server.
+//! The store is moto, in a process of its own, run by `HARVESTMAN_TEST_PYTHON`. Pages are fetched from
+//! the shop, in another one; and then made on the spot, so that the rate is that of lists and results
+//! alone and nothing waits for a web server.
 
 use std::{
     env,
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use harvestman::{
     FetchError, Fetcher, FileStore, Job, LineReader, Page, Params, Schema, Sink, Source, Task,
     extractors::Standard,
+    fetchers::Http,
     sinks::{FileSink, ObjectSink, OutputFormat},
     sources::{FileSource, InputOptions, ObjectStore},
     storage::{Access, Bucket, S3Settings, Storage},
@@ -27,10 +29,13 @@ use harvestman::{
 use object_store::ObjectStoreExt;
 use serde_json::Value;
 
-use crate::stage::{cpu_time, isolated, peak_bytes};
+use crate::stage::{Origin, cpu_time, isolated, peak_bytes};
 
 const URLS: u32 = 1_000_000;
-const ROUNDS: usize = 3;
+/// How often, with pages from the shop and with pages made on the spot.
+const ROUNDS: [usize; 2] = [1, 3];
+/// Stands for an address where pages are made on the spot.
+const MADE: &str = "made";
 /// Several parts, so that one is uploaded while the next one is made.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
 const IN_FLIGHT: usize = 256;
@@ -40,22 +45,31 @@ const START_TIME: Duration = Duration::from_mins(1);
 pub(crate) fn run() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let list = directory.path().join("urls.ndjson");
-    fs::write(&list, lines())?;
+    let shop = Origin::start(&["shop", "2000", "0", "json-ld"])?;
+    fs::write(&list, lines(&shop))?;
     let store = Moto::start()?;
     let told = [&*store.address, &*store.key, &*store.secret];
     isolated(&["buckets", "put", path(&list)?, told[0], told[1], told[2]])?;
-    let mut rates = [0_f64; 2];
-    for round in 0..ROUNDS {
-        for (place, best) in ["files", "bucket"].into_iter().zip(&mut rates) {
-            let work = directory.path().join(format!("{place}-{round}"));
-            let role = ["buckets", place, path(&list)?, told[0], told[1], told[2], path(&work)?];
-            let said = isolated(&role)?;
-            println!("  {place:>6}: {said}");
-            let rate = said.split(' ').next().context("a rate")?.parse()?;
-            *best = best.max(rate);
+    let address = shop.address.to_string();
+    for (pages, rounds) in [&*address, MADE].into_iter().zip(ROUNDS) {
+        println!("  pages {}", if pages == MADE { "made on the spot" } else { "from the shop" });
+        let mut rates = [0_f64; 2];
+        for round in 0..rounds {
+            for (place, best) in ["files", "bucket"].into_iter().zip(&mut rates) {
+                let work = directory.path().join(format!("{place}-{rounds}-{round}"));
+                let [list, work] = [path(&list)?, path(&work)?];
+                let role = ["buckets", place, pages, list, told[0], told[1], told[2], work];
+                let said = isolated(&role)?;
+                println!("  {place:>6}: {said}");
+                let rate = said.split(' ').next().context("a rate")?.parse()?;
+                *best = best.max(rate);
+            }
         }
+        println!(
+            "  the best from and to the bucket at {:.2} of that of files",
+            rates[1] / rates[0]
+        );
     }
-    println!("  the best from and to the bucket at {:.2} of that of files", rates[1] / rates[0]);
     Ok(())
 }
 
@@ -63,12 +77,10 @@ fn path(path: &Path) -> Result<&str> {
     path.to_str().context("a path in UTF-8")
 }
 
-fn lines() -> String {
+fn lines(shop: &Origin) -> String {
     (0..URLS).fold(String::new(), |mut lines, number| {
-        let _ = writeln!(
-            lines,
-            "{{\"url\":\"https://shop.example/products/{number}\",\"id\":\"sku-{number:08}\"}}"
-        );
+        let url = shop.product_url(number);
+        let _ = writeln!(lines, "{{\"url\":\"{url}\",\"id\":\"sku-{number:08}\"}}");
         lines
     })
 }
@@ -83,7 +95,7 @@ pub(crate) fn play(role: &[&str]) -> Result<()> {
                 bucket.store().put(bucket.path(), fs::read(list)?.into()).await?;
                 Ok(())
             }
-            [place, list, told @ .., work] => {
+            [place, pages, list, told @ .., work] => {
                 let work = Path::new(work);
                 let parts =
                     FileSink::in_directory(work.join("parts"), OutputFormat::detect("x.parquet")?)
@@ -104,7 +116,11 @@ pub(crate) fn play(role: &[&str]) -> Result<()> {
                     let (store, prefix) = (Arc::clone(results.store()), results.path().clone());
                     (Arc::new(source.await?), Arc::new(ObjectSink::new(parts, store, prefix, uri)))
                 };
-                job(source, sink, work).await
+                let fetcher: Arc<dyn Fetcher> = match *pages {
+                    MADE => Arc::new(Pages),
+                    address => Arc::new(Http::builder().allow(address.parse()?).build()?),
+                };
+                job(source, fetcher, sink, work).await
             }
             _ => anyhow::bail!("no such role"),
         }
@@ -123,10 +139,15 @@ fn open(uri: &str, told: &[&str]) -> Result<Bucket> {
     Ok(storage.open(&uri.parse()?, &Access::Own)?)
 }
 
-async fn job(source: Arc<dyn Source>, sink: Arc<dyn Sink>, work: &Path) -> Result<()> {
+async fn job(
+    source: Arc<dyn Source>,
+    fetcher: Arc<dyn Fetcher>,
+    sink: Arc<dyn Sink>,
+    work: &Path,
+) -> Result<()> {
     let store = FileStore::open(work.join("state"))?;
     let begun = Instant::now();
-    let report = Job::new(source, Arc::new(Pages), sink)
+    let report = Job::new(source, fetcher, sink)
         .with_extractor(Arc::new(Standard::new()))
         .with_store(Arc::new(store))
         .with_concurrency(IN_FLIGHT)
