@@ -9,6 +9,10 @@ use harvestman_engine::{Extractor, Page, Params, Schema, Task};
 use harvestman_extractors::Standard;
 use serde_json::{Value, json};
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PAGE_BYTES: usize = 30_000;
 const ROUND: Duration = Duration::from_secs(1);
 /// How many pages are read between two looks at the time that they have taken.
