@@ -25,6 +25,10 @@ use tokio::{
     runtime::Runtime,
 };
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PAGES: usize = 2_000;
 const AT_ONCE: usize = 8;
 const PAGE_BYTES: usize = 30_000;
