@@ -20,10 +20,11 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use harvestman::{
     FetchError, Fetcher, FileStore, Job, LineReader, Page, Params, Schema, Sink, Source, Task,
+    buckets,
     extractors::Standard,
     fetchers::Http,
-    sinks::{FileSink, ObjectSink, OutputFormat},
-    sources::{FileSource, InputOptions, ObjectStore},
+    sinks::{FileSink, OutputFormat},
+    sources::{FileSource, InputOptions},
     storage::{Access, Bucket, S3Settings, Storage},
 };
 use object_store::ObjectStoreExt;
@@ -107,14 +108,10 @@ pub(crate) fn play(role: &[&str]) -> Result<()> {
                     (Arc::new(FileSource::from_path(list, reader, &options)?), Arc::new(parts))
                 } else {
                     let list = open("s3://lists/urls.ndjson", told)?;
-                    let (store, key) = (Arc::clone(list.store()), list.path().clone());
-                    let source =
-                        ObjectStore::pin(store, key, "s3://lists/urls.ndjson", reader, &options);
+                    let source = buckets::source(&list, reader, &options).await?;
                     let name = work.file_name().and_then(|name| name.to_str()).context("a name")?;
-                    let uri = format!("s3://results/{name}");
-                    let results = open(&uri, told)?;
-                    let (store, prefix) = (Arc::clone(results.store()), results.path().clone());
-                    (Arc::new(source.await?), Arc::new(ObjectSink::new(parts, store, prefix, uri)))
+                    let results = open(&format!("s3://results/{name}"), told)?;
+                    (Arc::new(source), Arc::new(buckets::sink(&results, parts)))
                 };
                 let fetcher: Arc<dyn Fetcher> = match *pages {
                     MADE => Arc::new(Pages),

@@ -57,7 +57,7 @@ use self::{
     links::LinkKeys,
     places::Places,
     rate::RateLimits,
-    results::{Place, Results},
+    results::{Results, StoragePlace},
     server::ServerLimits,
     settings::Settings,
 };
@@ -249,8 +249,8 @@ async fn open(
 /// Where results are kept, as `--storage` says.
 fn results(settings: &Settings, data: &Path, storage: &Storage) -> anyhow::Result<Results> {
     let (directory, bucket) = match &settings.storage {
-        Some(Place::Directory(path)) => (path.clone(), None),
-        Some(Place::Bucket(location)) => {
+        Some(StoragePlace::Directory(path)) => (path.clone(), None),
+        Some(StoragePlace::Bucket(location)) => {
             (data.join("results"), Some(storage.open(location, &Access::Own)?))
         }
         None => (data.join("results"), None),

@@ -12,8 +12,7 @@ use harvestman::{
     storage::{Access, Location, Storage},
 };
 
-use super::output::is_pipe;
-use crate::run::Failure;
+use super::{failure::Failure, output::is_pipe};
 
 /// What standard input has brought, in the state's directory.
 const SPOOL: &str = "input";

@@ -41,12 +41,12 @@ const PROBE: &str = "harvestman-probe";
 /// Where results are kept when their jobs name no place: `--storage`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) enum Place {
+pub(crate) enum StoragePlace {
     Directory(PathBuf),
     Bucket(Location),
 }
 
-impl FromStr for Place {
+impl FromStr for StoragePlace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -60,7 +60,7 @@ impl FromStr for Place {
     }
 }
 
-impl TryFrom<String> for Place {
+impl TryFrom<String> for StoragePlace {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -68,11 +68,11 @@ impl TryFrom<String> for Place {
     }
 }
 
-impl From<Place> for String {
-    fn from(place: Place) -> Self {
+impl From<StoragePlace> for String {
+    fn from(place: StoragePlace) -> Self {
         match place {
-            Place::Directory(path) => path.display().to_string(),
-            Place::Bucket(location) => location.to_string(),
+            StoragePlace::Directory(path) => path.display().to_string(),
+            StoragePlace::Bucket(location) => location.to_string(),
         }
     }
 }
@@ -198,14 +198,14 @@ mod tests {
 
     #[test]
     fn a_place_is_a_directory_or_a_bucket() {
-        assert!(matches!("results".parse(), Ok(Place::Directory(_))));
-        assert!(matches!("/a/b".parse(), Ok(Place::Directory(_))));
-        assert!(matches!("s3://a/b".parse(), Ok(Place::Bucket(_))));
+        assert!(matches!("results".parse(), Ok(StoragePlace::Directory(_))));
+        assert!(matches!("/a/b".parse(), Ok(StoragePlace::Directory(_))));
+        assert!(matches!("s3://a/b".parse(), Ok(StoragePlace::Bucket(_))));
         for text in ["", "http://a/b", "s3://", "s3://a/../b"] {
-            assert!(text.parse::<Place>().is_err(), "{text}");
+            assert!(text.parse::<StoragePlace>().is_err(), "{text}");
         }
         for text in ["a/b", "gs://a/b"] {
-            assert_eq!(String::from(text.parse::<Place>().unwrap()), text);
+            assert_eq!(String::from(text.parse::<StoragePlace>().unwrap()), text);
         }
     }
 }

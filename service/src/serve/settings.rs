@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{declared::DeclaredKeys, results::Place};
+use super::{declared::DeclaredKeys, results::StoragePlace};
 use crate::{llm::LlmArgs, storage::StorageArgs};
 
 /// The largest file of settings, in bytes.
@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     /// Where results are kept: a directory, `s3://bucket/prefix`, gs:// or az:// [default: results/ in
     /// the directory of the store]
     #[arg(long, env = "HARVESTMAN_STORAGE", value_name = "PLACE")]
-    pub(crate) storage: Option<Place>,
+    pub(crate) storage: Option<StoragePlace>,
 
     /// Answer downloads with a redirect to a link of the bucket's own that is valid for minutes,
     /// instead of passing the bytes on

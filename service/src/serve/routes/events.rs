@@ -69,7 +69,7 @@ pub(crate) async fn events(
 struct Told {
     app: Arc<App>,
     id: JobId,
-    /// How long links to parts are valid.
+    /// Where its parts go, and how long links to them are valid.
     output: OutputSpec,
     parts: usize,
     _place: Place,

@@ -62,8 +62,8 @@ pub(crate) struct ManifestBody {
     responses(
         (status = 200, content_type = "application/octet-stream", body = String, description = "The file."),
         (status = 206, content_type = "application/octet-stream", body = String, description = "A range of the file."),
-        (status = 307, description = "The file is at the address of the Location header for some minutes; come back here for a rest. Only where the service leaves downloads to its storage."),
         (status = 304, description = "The file is as it was."),
+        (status = 307, description = "The file is at the address of the Location header for some minutes; come back here for a rest. Only where the service leaves downloads to its storage."),
         (status = 410, body = crate::serve::error::ErrorBody, description = "The result was erased."),
         (status = 416, body = crate::serve::error::ErrorBody, description = "The file has no such range."),
     ))]
@@ -99,7 +99,7 @@ pub(crate) async fn download(
     {
         return Ok(Redirect::temporary(url.as_str()).into_response());
     }
-    send(&app, &job, part, &headers).await
+    send(&app, &job, part, &method, &headers).await
 }
 
 fn manifest(app: &App, job: &JobEntry, until: Timestamp, headers: &HeaderMap) -> Response {
@@ -128,6 +128,7 @@ async fn send(
     app: &App,
     job: &JobEntry,
     part: &Part,
+    method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let file = file_name(&part.location);
@@ -140,7 +141,9 @@ async fn send(
         Some(range) => (*range.start(), range.end() - range.start() + 1),
         None => (0, part.bytes),
     };
-    let body = app.results.read(&job.id, part, first, count).await?;
+    // Without a body, one byte tells whether the file is there.
+    let read = if method == Method::HEAD { count.min(1) } else { count };
+    let body = app.results.read(&job.id, part, first, read).await?;
     let mut response = body.into_response();
     let name = match job.parts.len() {
         1 => file.replacen("part-00000", &name_of(job), 1),
